@@ -1,0 +1,304 @@
+"""A campaign: what is to be sent, as whom, to whom, and how.
+
+A campaign is a directory:
+
+    campaign.toml          the settings; docs/campaign.md explains every key
+    message.html           the message, as Jinja2 templates: HTML or Markdown, and a text
+    message.md             part of its own if you want one
+    message.txt
+    recipients.csv         one row a recipient; the columns are the template's fields
+    suppression.txt        who must not get it (or .csv); optional
+    …                      images and attachments
+
+A workspace is the nearest directory upward with mailblast.toml or .mailblast/.  Its
+mailblast.toml holds the same tables as defaults for all campaigns (`settings`).
+
+Rule: what `load` returns has been checked; nothing below asks again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mailblast.address import Address, Mailbox, parse
+from mailblast.campaign import files
+from mailblast.campaign.checks import consistency
+from mailblast.campaign.forms import SecretSource
+from mailblast.campaign.keys import DOMAINS, HEADERS
+from mailblast.campaign.settings import (
+    WORKSPACE_FILE,
+    Settings,
+    located,
+    read_settings,
+)
+from mailblast.errors import Problem, Problems, Refusal, UserError
+
+__all__ = [
+    "Campaign",
+    "Delivery",
+    "Dkim",
+    "Limits",
+    "MessageSettings",
+    "RecipientsSettings",
+    "SecretSource",
+    "Sender",
+    "Throttles",
+    "Unsubscribe",
+    "find_workspace",
+    "load",
+]
+
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends.  `return_path` takes a tag: local+TAG@domain."""
+
+    mailbox: Mailbox
+    reply_to: Mailbox | None
+    return_path: Address
+    organisation: str
+    postal_address: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSettings:
+    """What is sent.  `subject`, `attachments`, values of `headers` are Jinja2 sources."""
+
+    subject: str
+    purpose: Literal["commercial", "transactional"]
+    list_id: str
+    headers: tuple[tuple[str, str], ...]
+    attachments: tuple[str, ...]
+    html: Path | None
+    text: Path | None
+    markdown: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientsSettings:
+    """The list: the file, the column of the address, and the encoding or "auto"."""
+
+    file: Path
+    email: str
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Where a recipient says stop; "" where there is no such way.
+
+    `url` has no slash at its end; the token follows as one more segment of the path.
+    """
+
+    url: str
+    mailto: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dkim:
+    """Who signs; `key` None is <workspace>/.mailblast/keys/<domain>.<selector>.pem."""
+
+    domain: str
+    selector: str
+    key: Path | None
+    algorithm: Literal["rsa-sha256", "ed25519-sha256"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How mail leaves.  `retry` and `give_up_after` are in seconds."""
+
+    via: Literal["relay", "sandbox", "maildir"]
+    host: str
+    port: int
+    security: Literal["starttls", "tls", "none"]
+    username: str
+    password: SecretSource | None
+    ca_file: Path | None
+    connections: int
+    retry: tuple[float, ...]
+    give_up_after: float
+    maildir: Path | None
+    ehlo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How one destination may be used; `rate` is in messages a second, None unlimited."""
+
+    connections: int = 2
+    rate: float | None = None
+    messages_per_connection: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Throttles:
+    """The limits of destinations: of those by name, and of every other one."""
+
+    default: Limits
+    domains: Mapping[str, Limits]
+
+    def of(self, domain: str) -> Limits:
+        """The limits of a domain (A-label, lower case)."""
+        return self.domains.get(domain, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """All of it; `name` is that of the directory."""
+
+    name: str
+    directory: Path
+    sender: Sender
+    message: MessageSettings
+    recipients: RecipientsSettings
+    suppression_file: Path | None
+    unsubscribe: Unsubscribe
+    dkim: Dkim | None
+    delivery: Delivery
+    throttle: Throttles
+
+
+def find_workspace(start: Path) -> Path:
+    """The nearest directory upward with mailblast.toml or .mailblast/, else `start`."""
+    start = start.resolve()
+    for directory in (start, *start.parents):
+        if (directory / WORKSPACE_FILE).is_file() or (directory / ".mailblast").is_dir():
+            return directory
+    return start
+
+
+def load(directory: Path, workspace: Path) -> Campaign:
+    """Read the campaign in `directory`; raises Problems with all that is wrong with it."""
+    directory, workspace = directory.resolve(), workspace.resolve()
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory}: no such directory", f"mailblast init {directory.name} makes one"
+        )
+    settings, problems = read_settings(directory, workspace)
+    if settings is None:
+        raise Problems(problems)
+    problems += consistency(settings)
+    problems += files.missing(settings, directory)
+    if problems:
+        raise Problems(sorted(problems, key=_place))
+    return _campaign(settings, directory)
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.where.partition(":")
+    return file, int(line) if line.isdigit() else 0
+
+
+def _campaign(settings: Settings, directory: Path) -> Campaign:
+    sender = _sender(settings)
+    return Campaign(
+        name=directory.name,
+        directory=directory,
+        sender=sender,
+        message=_message(settings, directory),
+        recipients=RecipientsSettings(
+            files.recipients(settings, directory),
+            settings.get("recipients", "email"),
+            settings.get("recipients", "encoding"),
+        ),
+        suppression_file=files.suppression(directory),
+        unsubscribe=_unsubscribe(settings),
+        dkim=_dkim(settings, sender.mailbox.address.domain),
+        delivery=_delivery(settings),
+        throttle=_throttles(settings),
+    )
+
+
+def _sender(settings: Settings) -> Sender:
+    mailbox: Mailbox = settings.get("sender", "from")
+    return Sender(
+        mailbox=mailbox,
+        reply_to=settings.get("sender", "reply_to"),
+        return_path=settings.get("sender", "return_path") or _bounces(mailbox),
+        organisation=settings.get("sender", "organisation") or mailbox.name,
+        postal_address=settings.get("sender", "postal_address") or (),
+    )
+
+
+def _bounces(mailbox: Mailbox) -> Address:
+    address = parse(f"bounces@{mailbox.address.domain}")
+    if isinstance(address, Refusal):
+        raise UserError(
+            f"[sender] from: no return path at {mailbox.address.domain}: {address}"
+        )
+    return address
+
+
+def _message(settings: Settings, directory: Path) -> MessageSettings:
+    headers = settings.below(*HEADERS.split("."))
+    return MessageSettings(
+        subject=settings.get("message", "subject"),
+        purpose=settings.get("message", "purpose"),
+        list_id=settings.get("message", "list_id") or "",
+        headers=tuple(setting.value for _, setting in headers),
+        attachments=settings.get("message", "attachments"),
+        html=files.existing(directory / "message.html"),
+        text=files.existing(directory / "message.txt"),
+        markdown=files.existing(directory / "message.md"),
+    )
+
+
+def _unsubscribe(settings: Settings) -> Unsubscribe:
+    mailto: Address | None = settings.get("unsubscribe", "mailto")
+    return Unsubscribe(
+        settings.get("unsubscribe", "url") or "", mailto.mailbox if mailto else ""
+    )
+
+
+def _dkim(settings: Settings, domain: str) -> Dkim | None:
+    if "dkim" not in settings.tables:
+        return None
+    return Dkim(
+        settings.get("dkim", "domain") or domain,
+        settings.get("dkim", "selector"),
+        settings.path("dkim", "key"),
+        settings.get("dkim", "algorithm"),
+    )
+
+
+def _delivery(settings: Settings) -> Delivery:
+    security = settings.get("delivery", "security")
+    return Delivery(
+        via=settings.get("delivery", "via"),
+        host=settings.get("delivery", "host") or "",
+        port=settings.get("delivery", "port") or _PORTS[security],
+        security=security,
+        username=settings.get("delivery", "username") or "",
+        password=_password(settings),
+        ca_file=settings.path("delivery", "ca_file"),
+        connections=settings.get("delivery", "connections"),
+        retry=settings.get("delivery", "retry"),
+        give_up_after=settings.get("delivery", "give_up_after"),
+        maildir=settings.path("delivery", "maildir"),
+        ehlo=settings.get("delivery", "ehlo") or "",
+    )
+
+
+def _password(settings: Settings) -> SecretSource | None:
+    setting = settings.given.get(("delivery", "password"))
+    if setting is None:
+        return None
+    source: SecretSource = setting.value
+    if source.kind == "file":
+        return SecretSource("file", str(located(setting.base, source.value)))
+    return source
+
+
+def _throttles(settings: Settings) -> Throttles:
+    names = ("connections", "rate", "messages_per_connection")
+    default = {name: settings.get("throttle", name) for name in names}
+    domains: dict[str, dict[str, Any]] = {}
+    for (domain, name), setting in settings.below(*DOMAINS.split(".")):
+        domains.setdefault(domain, dict(default))[name] = setting.value
+    return Throttles(
+        Limits(**default), {domain: Limits(**given) for domain, given in domains.items()}
+    )

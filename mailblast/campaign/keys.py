@@ -1,0 +1,304 @@
+"""Every key of campaign.toml and mailblast.toml.
+
+`KEYS` is the one description: it drives the checks (`settings`), the guesses at a misspelt
+name, and docs/campaign.md, which a test holds against it.  `*` stands for any name.
+"""
+
+from dataclasses import dataclass
+
+from mailblast.campaign import forms
+from mailblast.campaign.forms import Form, choice, whole
+
+HEADERS = "message.headers"  # a table whose keys are names of headers
+DOMAINS = "throttle.domains"  # a table of tables, one a domain
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its table and name, the form of its value, and what it means.
+
+    `default` is written as it would stand in the file and goes through the form as well;
+    None where there is none, and then `otherwise` says what happens.
+    """
+
+    table: str
+    name: str
+    form: Form
+    meaning: str
+    default: object = None
+    otherwise: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.table}] {self.name}"
+
+
+KEYS = (
+    Key(
+        "sender",
+        "from",
+        forms.MAILBOX,
+        "Who writes: the From of every message. The name should be your organisation's.",
+        otherwise="must be given",
+    ),
+    Key(
+        "sender",
+        "reply_to",
+        forms.MAILBOX,
+        "Where answers go.",
+        otherwise="answers go to `from`",
+    ),
+    Key(
+        "sender",
+        "return_path",
+        forms.RETURN_PATH,
+        "Where undeliverable mail comes back to. Each message gets a tag of its own in it: "
+        "local+TAG@domain.",
+        otherwise="bounces@ and the domain of `from`",
+    ),
+    Key(
+        "sender",
+        "organisation",
+        forms.TEXT,
+        "The name of the sender in the footer.",
+        otherwise="the name in `from`",
+    ),
+    Key(
+        "sender",
+        "postal_address",
+        forms.LINES,
+        "The sender's physical postal address, line by line. Commercial mail is refused "
+        "without one (15 U.S.C. 7704(a)(5)).",
+        otherwise="none",
+    ),
+    Key(
+        "message",
+        "subject",
+        forms.TEMPLATE,
+        "The subject line.",
+        otherwise="must be given",
+    ),
+    Key(
+        "message",
+        "purpose",
+        choice("commercial", "transactional"),
+        "Commercial mail advertises or promotes, and must offer a way out; transactional "
+        "mail concerns something the recipient has already agreed to, as a purchase.",
+        "commercial",
+    ),
+    Key(
+        "message",
+        "list_id",
+        forms.LIST_ID,
+        "The name of the list, by which recipients filter (RFC 2919).",
+        otherwise="made from the campaign's name and the domain of `from`",
+    ),
+    Key(
+        "message",
+        "attachments",
+        forms.ATTACHMENTS,
+        "Files that are attached, inside the campaign's directory; `licences/{{ id }}.pdf` "
+        "is another one for each recipient.",
+        [],
+    ),
+    Key(
+        HEADERS,
+        "*",
+        forms.TEMPLATE,
+        "A header of your own, by its name. Those that mailblast writes are refused.",
+        otherwise="none",
+    ),
+    Key(
+        "recipients",
+        "file",
+        forms.FILE,
+        "The list: CSV with a header line, separated by comma, semicolon or tab.",
+        otherwise="recipients.csv in the campaign's directory",
+    ),
+    Key(
+        "recipients",
+        "email",
+        forms.TEXT,
+        "The column that holds the address.",
+        "email",
+    ),
+    Key(
+        "recipients",
+        "encoding",
+        forms.ENCODING,
+        "How the list is encoded; `auto` finds UTF-8 and UTF-16, with or without a BOM.",
+        "auto",
+    ),
+    Key(
+        "unsubscribe",
+        "url",
+        forms.HTTPS,
+        "The https address that takes unsubscribe requests (RFC 8058); a token of the "
+        "recipient's is appended as one more path segment. Commercial mail needs it.",
+        otherwise="none",
+    ),
+    Key(
+        "unsubscribe",
+        "mailto",
+        forms.UNSUBSCRIBE_ADDRESS,
+        "An address that takes unsubscribe requests by mail: local+TOKEN@domain.",
+        otherwise="none",
+    ),
+    Key(
+        "dkim",
+        "domain",
+        forms.DOMAIN,
+        "The domain that signs: that of `from`, its parent or a child of it.",
+        otherwise="the domain of `from`",
+    ),
+    Key(
+        "dkim",
+        "selector",
+        forms.SELECTOR,
+        "The name of the key in the DNS: selector._domainkey.domain.",
+        otherwise="must be given when there is a [dkim] table",
+    ),
+    Key(
+        "dkim",
+        "key",
+        forms.FILE,
+        "The private key (PEM); `mailblast keys new` makes one.",
+        otherwise=".mailblast/keys/DOMAIN.SELECTOR.pem in the workspace",
+    ),
+    Key(
+        "dkim",
+        "algorithm",
+        choice("rsa-sha256", "ed25519-sha256"),
+        "Some receivers cannot verify Ed25519 (RFC 8463).",
+        "rsa-sha256",
+    ),
+    Key(
+        "delivery",
+        "via",
+        forms.VIA,
+        "How mail leaves: by your provider's server (relay), to the practice Internet on "
+        "this machine (sandbox), or into files (maildir).",
+        "relay",
+    ),
+    Key(
+        "delivery",
+        "host",
+        forms.HOST,
+        "The relay.",
+        otherwise='must be given for via = "relay"',
+    ),
+    Key(
+        "delivery",
+        "port",
+        whole(1, 65535),
+        "The port of the relay.",
+        otherwise='587; 465 with security = "tls", 25 with "none"',
+    ),
+    Key(
+        "delivery",
+        "security",
+        choice("starttls", "tls", "none"),
+        "How the connection is encrypted; certificates are always verified. `none` is for "
+        "a relay on this machine only.",
+        "starttls",
+    ),
+    Key(
+        "delivery",
+        "username",
+        forms.TEXT,
+        "The name to log in with.",
+        otherwise="no login",
+    ),
+    Key(
+        "delivery",
+        "password",
+        forms.SECRET,
+        "Where the password is: in a variable, in a file that only you can read, or in the "
+        "first line that a command prints. Never the password itself.",
+        otherwise="no login",
+    ),
+    Key(
+        "delivery",
+        "ca_file",
+        forms.FILE,
+        "Certificates (PEM) to trust besides the system's, for a relay with a private CA.",
+        otherwise="those of the system",
+    ),
+    Key(
+        "delivery",
+        "connections",
+        whole(1, 500),
+        "How many connections are open at a time, in all.",
+        10,
+    ),
+    Key(
+        "delivery",
+        "retry",
+        forms.DURATIONS,
+        "How long to wait before each new attempt after a temporary refusal; the last one "
+        "repeats.",
+        ["15 min", "30 min", "1 h", "2 h", "4 h"],
+    ),
+    Key(
+        "delivery",
+        "give_up_after",
+        forms.DURATION,
+        "When a message that was never accepted expires (RFC 5321 §4.5.4.1).",
+        "4 days",
+    ),
+    Key(
+        "delivery",
+        "maildir",
+        forms.FILE,
+        "The directory for the messages.",
+        otherwise='must be given for via = "maildir"',
+    ),
+    Key(
+        "delivery",
+        "ehlo",
+        forms.OWN_NAME,
+        "The name this machine gives itself in EHLO.",
+        otherwise="the machine's own",
+    ),
+    Key(
+        "throttle",
+        "connections",
+        whole(1, 500),
+        "How many connections to one destination domain at a time.",
+        2,
+    ),
+    Key(
+        "throttle",
+        "rate",
+        forms.RATE,
+        "How fast one destination domain is sent to.",
+        "unlimited",
+    ),
+    Key(
+        "throttle",
+        "messages_per_connection",
+        whole(1, 1_000_000),
+        "How many messages a connection carries before it is closed.",
+        100,
+    ),
+    Key(
+        f"{DOMAINS}.*",
+        "connections",
+        whole(1, 500),
+        "The same for one domain.",
+        otherwise="as in [throttle]",
+    ),
+    Key(
+        f"{DOMAINS}.*",
+        "rate",
+        forms.RATE,
+        "The same for one domain.",
+        otherwise="as in [throttle]",
+    ),
+    Key(
+        f"{DOMAINS}.*",
+        "messages_per_connection",
+        whole(1, 1_000_000),
+        "The same for one domain.",
+        otherwise="as in [throttle]",
+    ),
+)

@@ -1,0 +1,231 @@
+"""One message for one recipient: the bytes that are signed, and sent as they are.
+
+    Due ─▶ fields, tags ─▶ Template.render ─▶ MIME parts ─▶ header ─▶ signature ─▶ Message
+
+Everything that is the same for all recipients is worked out once a campaign.  A message is
+a function of the campaign, the run and the `Due`: no clock, no chance.  Composed again, a
+year later, it is the same to the byte.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from mailblast import tag, template
+from mailblast.campaign import Campaign
+from mailblast.compose.attachment import MAX_TOTAL, Files, attachment, inline_image
+from mailblast.compose.canspam import compliance
+from mailblast.compose.fields import Header, Personal, slug
+from mailblast.compose.sources import sources
+from mailblast.compose.structure import Structure, header_lines
+from mailblast.errors import Refusal
+from mailblast.recipients import Columns
+from mailblast.signing import Signer
+from mailblast.tag import Keyring
+from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
+
+__all__ = ["Composer", "Due", "Message", "Rendered", "TemplateError", "compliance"]
+
+MARK = 8  # characters of the return path's MAC in a Message-ID
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A recipient whose turn it is.
+
+    `dated` is in seconds since 1970: the moment of the first claim, kept for all attempts.
+    """
+
+    delivery: int
+    row: int
+    mailbox: str
+    destination: str
+    smtputf8: bool
+    cells: tuple[str, ...]
+    attempt: int
+    dated: float
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it is sent: CRLF, signed, not dot-stuffed.  `digest` is its SHA-256."""
+
+    delivery: int
+    return_path: str
+    recipient: str
+    content: bytes
+    digest: bytes
+    smtputf8: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Tags:
+    return_path: str
+    links: tuple[str, ...]  # of unsubscribing, in the order of preference
+    mark: str
+
+
+class Composer:
+    """Composes the messages of one run."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        columns: Columns,
+        run: str,
+        keyring: Keyring,
+        signer: Signer | None,
+    ) -> None:
+        """Compile all that is the same for every recipient.
+
+        Raises TemplateError (or another UserError) for what the campaign's own files are at
+        fault for: a template, an image or an attachment that is the same for all.
+        """
+        _check_columns(columns)
+        self._campaign = campaign
+        self._columns = columns.names
+        self._run = run
+        self._keyring = keyring
+        self._signer = signer
+        self._files = Files(campaign.directory, _kept(campaign))
+        self._template = template.compile(sources(campaign))
+        self._header = Header(campaign)
+        self._given = {
+            "organisation": campaign.sender.organisation,
+            "sender_name": campaign.sender.mailbox.name,
+            "postal_address": "\n".join(campaign.sender.postal_address),
+        }
+        self._structure, self._personal_files = self._compiled_parts()
+        self._smtputf8 = campaign.sender.mailbox.address.smtputf8
+
+    def compose(self, due: Due) -> Message | Refusal:
+        """The message for one recipient; a Refusal when the row cannot be mailed.
+
+        Raises TemplateError when the template is at fault and no row could be.
+        """
+        tags = self._tags(due)
+        rendered = self._rendered(due, tags)
+        if isinstance(rendered, Refusal):
+            return rendered
+        more = self._attachments(rendered)
+        if isinstance(more, Refusal):
+            return more
+        try:
+            fields, body = self._structure.message(rendered.text, rendered.html, more)
+            header = self._header.write(self._personal(due, rendered, tags), fields)
+        except UnicodeEncodeError:
+            return Refusal("a lone surrogate, which is no character, is in the message")
+        if isinstance(header, Refusal):
+            return header
+        content = header_lines(header) + b"\r\n" + body
+        if self._signer:
+            content = self._signer.sign(header, body, int(due.dated)) + content
+        return self._message(due, tags, content)
+
+    def render(self, due: Due) -> Rendered | Refusal:
+        """What the templates make of a recipient, before MIME."""
+        return self._rendered(due, self._tags(due))
+
+    def _rendered(self, due: Due, tags: _Tags) -> Rendered | Refusal:
+        fields = dict(zip(self._columns, due.cells, strict=True))
+        link = tags.links[0] if tags.links else ""
+        given = {**self._given, "email": due.mailbox, "unsubscribe_url": link}
+        for name in COURTESY:
+            if name in fields:
+                del given[name]  # the list speaks of the recipient's organisation
+        return self._template.render(fields, given)
+
+    def _tags(self, due: Due) -> _Tags:
+        local, _, domain = self._campaign.sender.return_path.mailbox.rpartition("@")
+        back = tag.make(self._keyring, "return-path", self._run, due.delivery)
+        return _Tags(f"{local}+{back}@{domain}", self._links(due.delivery), back[-MARK:])
+
+    def _links(self, delivery: int) -> tuple[str, ...]:
+        url, mailto = self._campaign.unsubscribe.url, self._campaign.unsubscribe.mailto
+        if not url and not mailto:
+            return ()
+        mark = tag.make(self._keyring, "unsubscribe", self._run, delivery)
+        links = []
+        if url:
+            links.append(f"{url.rstrip('/')}/{mark}")
+        if mailto:
+            local, _, domain = mailto.rpartition("@")
+            links.append(f"mailto:{quote(local)}+{mark}@{domain}?subject=unsubscribe")
+        return tuple(links)
+
+    def _personal(self, due: Due, rendered: Rendered, tags: _Tags) -> Personal:
+        domain = self._campaign.sender.mailbox.address.domain
+        return Personal(
+            due.mailbox,
+            rendered.subject,
+            f"<{slug(self._run)}.{due.delivery}.{tags.mark}@{domain}>",
+            int(due.dated),
+            tags.links,
+            rendered.headers,
+        )
+
+    def _message(self, due: Due, tags: _Tags, content: bytes) -> Message | Refusal:
+        if len(content) > MAX_TOTAL:
+            return Refusal(
+                f"the message has {len(content):,} bytes; {MAX_TOTAL:,} are the most"
+            )
+        return Message(
+            due.delivery,
+            tags.return_path,
+            due.mailbox,
+            content,
+            hashlib.sha256(content).digest(),
+            self._smtputf8 or due.smtputf8,
+        )
+
+    def _attachments(self, rendered: Rendered) -> list[bytes] | Refusal:
+        """This recipient's own; a path that renders to nothing attaches nothing."""
+        parts = []
+        for number in self._personal_files:
+            name = rendered.attachments[number].strip()
+            if name:
+                path = self._files.find(name)
+                if isinstance(path, Refusal):
+                    return Refusal(f"attachment {path}")
+                parts.append(attachment(path))
+        return parts
+
+    def _compiled_parts(self) -> tuple[Structure, list[int]]:
+        """The parts that every message has, and which attachments are personal."""
+        images = [
+            inline_image(self._found(image.name, image.where), image.content_id)
+            for image in self._template.images
+        ]
+        own = self._template.attachments
+        shared = [each.source.text.strip() for each in own if each.template is None]
+        files = [attachment(self._found(name, "[message] attachments")) for name in shared]
+        if sum(map(len, images + files)) > MAX_TOTAL:
+            raise TemplateError(
+                f"images and attachments have more than {MAX_TOTAL:,} bytes as sent"
+            )
+        personal = [number for number, each in enumerate(own) if each.template]
+        return Structure(self._run, images, files), personal
+
+    def _found(self, name: str, where: str) -> Path:
+        path = self._files.find(name)
+        if isinstance(path, Refusal):
+            raise TemplateError(f"{where}: {path}")
+        return path
+
+
+def _kept(campaign: Campaign) -> list[Path]:
+    """What lies in the campaign's directory and is not for recipients."""
+    names = ("campaign.toml", "mailblast.toml", "message.html", "message.md", "message.txt")
+    kept = [campaign.directory / name for name in names]
+    optional = (campaign.suppression_file, campaign.dkim.key if campaign.dkim else None)
+    return [*kept, campaign.recipients.file, *filter(None, optional)]
+
+
+def _check_columns(columns: Columns) -> None:
+    for name in RESERVED:
+        if name in columns.names:
+            raise TemplateError(
+                f'recipients.csv: a column is called "{name}", which is the sender\'s own',
+                f'call the column something else, for example "recipient_{name}"',
+            )

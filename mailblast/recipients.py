@@ -1,0 +1,337 @@
+"""The recipients file: a CSV, read row by row and never whole.
+
+Rule: a bad row is a row with a reason, and reading goes on; a file whose rows cannot be
+told apart (bytes that are no text, a quote left open) stops with its name, the line, and
+what to do.  A file is as large as it likes; what is held is one row, its size bounded.
+"""
+
+import codecs
+import csv
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import TextIO
+
+from mailblast.address import Address, parse
+from mailblast.errors import Problem, Problems, Refusal, UserError
+from mailblast.reason import Reason
+
+MAX_FIELD = 100_000  # characters of a cell; a quote left open swallows no more than this
+MAX_ROW = 1_000_000  # characters of a row: a file without line ends is not read into memory
+MAX_COLUMNS = 1_000
+SEPARATORS = (",", ";", "\t")
+
+csv.field_size_limit(MAX_FIELD)  # there is one limit in the process; nobody needs another
+
+# In a template these are not names of variables but words of Jinja's own.
+_TAKEN = frozenset({
+    "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "super", "true",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The header: `names` as templates know them, `email` the number of the address column
+    (from 0), `header` the cells as they came."""
+
+    names: tuple[str, ...]
+    email: int
+    header: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One data row: its `number` from 1, the `line` of the file where it starts, the cells
+    as they came.  A row that cannot be mailed has no address, but a `reason`
+    (address-syntax or malformed-row) and a sentence `why`."""
+
+    number: int
+    line: int
+    cells: tuple[str, ...]
+    address: Address | None
+    reason: Reason | None
+    why: str
+
+
+class Recipients:
+    """The rows of a file, which can be gone through more than once."""
+
+    def __init__(self, source: "Source", separator: str, email: str) -> None:
+        self._source = source
+        self._separator = separator
+        self.columns = _columns(source, separator, email)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield every row that is not blank; raises Problems where the file is damaged."""
+        email, width = self.columns.email, len(self.columns.names)
+        rows = islice(self._source.rows(self._separator), 1, None)
+        for number, (line, cells) in enumerate(rows, 1):
+            if len(cells) != width:
+                why = f"{_cells(len(cells))} where the header has {width}"
+                yield Row(number, line, tuple(cells), None, Reason.MALFORMED_ROW, why)
+                continue
+            found = parse(cells[email])
+            if isinstance(found, Refusal):
+                why = found.why
+                yield Row(number, line, tuple(cells), None, Reason.ADDRESS_SYNTAX, why)
+            else:
+                yield Row(number, line, tuple(cells), found, None, "")
+
+
+def open_recipients(
+    path: Path, *, email: str = "email", encoding: str = "auto"
+) -> Recipients:
+    """Open a list and read its header.
+
+    `email` names the column of addresses.  `encoding` is a name that Python knows, or
+    "auto": UTF-8 or UTF-16, with a byte order mark or without.  Raises Problems (a
+    UserError) for a file that cannot be read and for all that is wrong with the header.
+    """
+    advice = 'if the file is Latin-1, say encoding = "latin-1" in [recipients]'
+    source = open_source(path, encoding, advice)
+    return Recipients(source, source.separator(), email)
+
+
+def open_source(path: Path, encoding: str, advice: str) -> "Source":
+    """Find the encoding of a file; `advice` is what to do when its bytes are not in it."""
+    try:
+        return Source(path, _codec(path, encoding), advice)
+    except OSError as error:
+        raise Problems([_unreadable(path, error)]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text file of any size: where it is, and how its bytes become characters."""
+
+    path: Path
+    codec: str
+    advice: str
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield each line with its number, from 1; raises Problems."""
+        try:
+            with self._open() as file:
+                lines = _Lines(file)
+                for number, line in enumerate(lines, 1):
+                    yield number, line
+                    lines.room = MAX_ROW
+        except (OSError, ValueError) as error:
+            raise Problems([self._explain(error)]) from error
+
+    def rows(self, separator: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of each row that is not blank, the header's too, with the number
+        of the line where it starts; raises Problems."""
+        start = 1
+        try:
+            with self._open() as file:
+                lines = _Lines(file)
+                reader = csv.reader(lines, delimiter=separator, strict=True)
+                for cells in reader:
+                    if len(cells) > 1 or (cells and not cells[0].isspace()):
+                        yield start, cells
+                    start = reader.line_num + 1
+                    lines.room = MAX_ROW
+        except csv.Error as error:
+            raise Problems([self._misquoted(error, separator, start)]) from error
+        except (OSError, ValueError) as error:
+            raise Problems([self._explain(error)]) from error
+
+    def separator(self) -> str:
+        """The one of SEPARATORS that makes the most columns of the header."""
+        return max(SEPARATORS, key=self._width)
+
+    def _width(self, separator: str) -> int:
+        try:
+            return len(next(self.rows(separator), (0, []))[1])
+        except Problems:
+            return 0  # told when the header is read
+
+    def _open(self, errors: str = "strict") -> TextIO:
+        # newline="": a line end within quotes is part of the cell, and stays as it came.
+        return self.path.open(encoding=self.codec, errors=errors, newline="")
+
+    def _explain(self, error: OSError | ValueError) -> Problem:
+        if isinstance(error, _Damage):
+            return Problem(f"{self.path.name}:{error.line}", str(error))
+        if isinstance(error, UnicodeDecodeError):
+            return self._undecodable(error)
+        return _unreadable(self.path, error)
+
+    def _undecodable(self, error: UnicodeDecodeError) -> Problem:
+        """Where the first byte stands that is no text: the error knows only its place in
+        some buffer, so the file is read again up to there."""
+        utf8 = self.codec.startswith("utf-8")
+        replaced = re.compile("[\udc80-\udcff]" if utf8 else "\ufffd")
+        name = self.codec.removesuffix("-sig").upper()
+        byte = error.object[error.start]
+        with self._open("surrogateescape" if utf8 else "replace") as file:
+            for number in count(1):
+                line = file.readline(MAX_ROW)
+                if found := replaced.search(line):
+                    what = f"not {name} (byte 0x{byte:02x} at column {found.start() + 1})"
+                    return Problem(f"{self.path.name}:{number}", what, self.advice)
+                if not line:
+                    break
+        return Problem(self.path.name, f"not {name} ({error.reason})", self.advice)
+
+    def _misquoted(self, error: csv.Error, separator: str, start: int) -> Problem:
+        """Where the cell begins that spoils the row of line `start`: csv knows only where
+        it lost its way, and the quote may have been opened long before."""
+        with self._open("replace") as file:
+            for _ in range(start - 1):
+                file.readline()
+            text = file.read(MAX_ROW)
+        line = start + len(_LINE_END.findall(text, 0, _first_bad_cell(text, separator)))
+        what, hint = next(said for part, said in _MISQUOTED.items() if part in str(error))
+        return Problem(f"{self.path.name}:{line}", what, hint)
+
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_TWICE = "within quotes a quote is written twice"
+_MISQUOTED = {
+    "end of data": ("a quote is opened here and never closed", _TWICE),
+    "larger than": (
+        f"a cell of more than {MAX_FIELD:,} characters",
+        "is a quote left open?",
+    ),
+    "": ("a quote is opened here, and text follows where it closes", _TWICE),
+}
+
+
+def _first_bad_cell(text: str, separator: str) -> int:
+    """Where in a row the first cell stands that is not well formed."""
+    cell = re.compile(
+        rf'(?: "(?:[^"]|"")*+" | (?!")[^{separator}\r\n]*+ ) {separator}', re.VERBOSE
+    )
+    at = 0
+    while (found := cell.match(text, at)) and len(found[0]) <= MAX_FIELD:
+        at = found.end()
+    return at
+
+
+class _Lines:
+    """The lines of a file, none longer than `room`, which the reader of rows renews."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.room = MAX_ROW
+
+    def __iter__(self) -> Iterator[str]:
+        readline = self._file.readline
+        for number in count(1):
+            line = readline(self.room + 1)
+            if not line:
+                return
+            self.room -= len(line)
+            if self.room < 0:
+                raise _Damage(f"a row of more than {MAX_ROW:,} characters", number)
+            if "\0" in line:
+                raise _Damage("a NUL byte; this is not a text file", number)
+            yield line
+
+
+class _Damage(ValueError):
+    """The file cannot be a list of rows."""
+
+    def __init__(self, what: str, line: int) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+def _codec(path: Path, encoding: str) -> str:
+    """Python's name of the encoding of a file."""
+    if encoding != "auto":
+        try:
+            "".encode(encoding)
+        except (LookupError, ValueError):
+            hint = 'known are "auto", "utf-8", "utf-16", "latin-1", "cp1252" and more'
+            raise UserError(f'unknown encoding "{_shown(encoding)}"; {hint}') from None
+        name = codecs.lookup(encoding).name
+        return "utf-8-sig" if name == "utf-8" else name
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    # A header begins with letters of ASCII, so UTF-16 without a mark shows in its zeros.
+    return _ZEROS.get(bytes(map(bool, head)), "utf-8-sig")
+
+
+_ZEROS = {b"\1\0\1\0": "utf-16-le", b"\0\1\0\1": "utf-16-be"}
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> Problem:
+    return Problem(
+        path.name, f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    )
+
+
+def column_name(cell: str) -> str:
+    """The name of a column from its header: `First-Name ` is `first_name`."""
+    return re.sub(r"[\s-]+", "_", unicodedata.normalize("NFC", cell).strip().lower())
+
+
+def _columns(source: Source, separator: str, email: str) -> Columns:
+    where = f"{source.path.name}:1"
+    line, header = next(source.rows(separator), (1, []))
+    if not header:
+        raise Problems(
+            [Problem(where, "the file is empty", "its first line names the columns")]
+        )
+    where = f"{source.path.name}:{line}"
+    if len(header) > MAX_COLUMNS:
+        raise Problems([Problem(where, f"more than {MAX_COLUMNS:,} columns")])
+    names = tuple(map(column_name, header))
+    problems = [
+        *_misnamed(where, header, names),
+        *_no_email(where, names, column_name(email)),
+    ]
+    if problems:
+        raise Problems(problems)
+    return Columns(names, names.index(column_name(email)), tuple(header))
+
+
+def _misnamed(where: str, header: Sequence[str], names: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with the names: each must be one that a template can say."""
+    first: dict[str, int] = {}
+    for number, (cell, name) in enumerate(zip(header, names, strict=True), 1):
+        before = first.setdefault(name, number)
+        if not name:
+            yield Problem(where, f"column {number} has no name", "name it or take it out")
+        elif before != number:
+            what = f'two columns are called "{_shown(name)}": {before} and {number}'
+            yield Problem(where, what, "rename one")
+        elif name in _TAKEN or not name.isidentifier():
+            what = f'a template cannot say the column name "{_shown(cell)}"'
+            yield Problem(where, what, "use letters, digits and _, a letter first")
+
+
+def _no_email(where: str, names: Sequence[str], email: str) -> Iterator[Problem]:
+    if email in names:
+        return
+    near = difflib.get_close_matches(email, names, 1) or [n for n in names if "mail" in n]
+    if near:
+        name = _shown(near[0])
+        hint = f'did you mean "{name}"? Then say email = "{name}" in [recipients]'
+    else:
+        hint = f"the columns are {', '.join(map(_shown, names[:10]))}"
+    yield Problem(where, f'no column "{_shown(email)}"', hint)
+
+
+def _shown(text: str) -> str:
+    """What came from outside, fit for a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:60])
+
+
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
+
+
+def columns_of(header: Sequence[str], email: str) -> Columns:
+    """The columns of a header that was read and found good before."""
+    names = tuple(map(column_name, header))
+    return Columns(names, names.index(column_name(email)), tuple(header))
