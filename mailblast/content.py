@@ -1,0 +1,58 @@
+"""The content of a run, kept as it was when the run began.
+
+The template may change and the campaign may vanish; what was sent can still be printed again.
+`.mailblast/content/<digest>/` is a small workspace with the one campaign in it, kept once for
+each content whatever the number of runs.  The recipients are not in it: the ledger has them,
+row by row.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from mailblast.campaign import Campaign, load
+from mailblast.campaign.manifest import Manifest, content_files
+
+
+def keep(state: Path, campaign: Campaign, workspace: Path, manifest: Manifest) -> Campaign:
+    """Copy the content, if it is not there yet; gives back the campaign as copied.
+
+    `state` is the `.mailblast` directory.
+    """
+    copy = state / "content" / manifest.digest
+    if not copy.exists():
+        fresh = copy.with_name(f"{copy.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        _copy(campaign, workspace, fresh)
+        fresh.rename(copy)  # whole, or not at all
+    return kept(state, campaign.name, manifest.digest)
+
+
+def _copy(campaign: Campaign, workspace: Path, fresh: Path) -> None:
+    home = fresh / campaign.name
+    home.mkdir(parents=True, mode=0o700)
+    if (workspace / "mailblast.toml").is_file() and workspace != campaign.directory:
+        shutil.copyfile(workspace / "mailblast.toml", fresh / "mailblast.toml")
+    shutil.copyfile(campaign.directory / "campaign.toml", home / "campaign.toml")
+    for _, path in content_files(campaign):
+        if path != campaign.recipients.file:
+            target = home / path.relative_to(campaign.directory)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    # The settings name the list, and loading wants to see a file.
+    stand_in = _list_in(home, campaign)
+    stand_in.parent.mkdir(parents=True, exist_ok=True)
+    stand_in.write_text("email\n")
+
+
+def _list_in(home: Path, campaign: Campaign) -> Path:
+    return home / os.path.relpath(campaign.recipients.file, campaign.directory)
+
+
+def kept(state: Path, name: str, digest: str) -> Campaign:
+    """The campaign of this name as it was kept under this digest.
+
+    Raises UserError when it is no longer there.
+    """
+    copy = state / "content" / digest
+    return load(copy / name, copy)

@@ -1,0 +1,97 @@
+"""Where a message goes, and how one gets there.
+
+A `Carrier` opens lines; `send` does not know of which kind they are.  There is one for each
+`via`: a relay (the practice Internet is one, on loopback) and a directory of .eml files.
+Delivery straight to a domain's mail hosts has its place here: the only carrier whose host
+will depend on the recipient.
+"""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from mailblast.errors import ConnectionFailed
+from mailblast.smtp.protocol import READY, Answer, Envelope, Phase, Ready
+from mailblast.smtp.reply import Reply
+from mailblast.smtp.session import Server, Session
+
+
+class Line(Protocol):
+    """Something that takes messages, one after the other: an SMTP session, or a directory."""
+
+    host: str
+
+    async def offer(self, envelope: Envelope, content: bytes) -> Answer | Ready:
+        """Everything up to the final dot."""
+
+    async def commit(self) -> Answer:
+        """The final dot, and its answer."""
+
+    async def quit(self) -> None:
+        """Take leave."""
+
+    def close(self) -> None:
+        """Break off; nothing that was not committed is accepted."""
+
+
+class Carrier(Protocol):
+    """Opens lines."""
+
+    async def open(self) -> Line:
+        """A new line.  Raises ConnectionFailed."""
+
+
+class Relay:
+    """Every message goes to one server, which carries it on."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def open(self) -> Line:
+        """A session with the server."""
+        return await Session.open(self._server)
+
+
+class Directory:
+    """Every message becomes a file, `<delivery>.eml`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def open(self) -> Line:
+        """A line into the directory, which is made if it is not there."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConnectionFailed(f"{self._directory}: {error.strerror}", permanent=True) from error
+        return _Files(self._directory)
+
+
+class _Files:
+    def __init__(self, directory: Path) -> None:
+        self.host = str(directory)
+        self._directory = directory
+        self._written = self._final = directory
+
+    async def offer(self, envelope: Envelope, content: bytes) -> Answer | Ready:
+        # Named after the delivery: a second copy, however it came about, is the same file.
+        self._final = self._directory / f"{envelope.envelope_id}.eml"
+        self._written = self._final.with_suffix(".new")
+        try:
+            with self._written.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            return Answer(Phase.CONTENT, None, str(error), open=False)
+        return READY
+
+    async def commit(self) -> Answer:
+        self._written.rename(self._final)
+        return Answer(Phase.DOT, Reply(250, f"written to {self._final.name}"))
+
+    async def quit(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._written.unlink(missing_ok=True)

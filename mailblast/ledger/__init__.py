@@ -1,0 +1,101 @@
+"""The ledger: everything that happened, and what has become of each delivery.
+
+A file in the workspace (`.mailblast/ledger.db`).  Its parts are named after what they keep:
+`runs`, `deliveries`, `suppressions`, `imports`; `commit` writes the events of a running
+`send`.  Nothing else in mailblast knows SQL.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mailblast.errors import Refused, UserError
+from mailblast.ledger.commit import GroupCommit
+from mailblast.ledger.database import Database
+from mailblast.ledger.deliveries import Claim, Deliveries, Delivery, keys_of, suppression_reason
+from mailblast.ledger.enrolment import BATCH, Enrolment
+from mailblast.ledger.imports import Imports, Returned
+from mailblast.ledger.runs import Run, Runs
+from mailblast.ledger.suppressions import WORKSPACE, Suppression, Suppressions, Watch
+
+__all__ = [
+    "BATCH",
+    "WORKSPACE",
+    "Claim",
+    "Deliveries",
+    "Delivery",
+    "Enrolment",
+    "GroupCommit",
+    "Ledger",
+    "Returned",
+    "Run",
+    "Suppression",
+    "Watch",
+    "keys_of",
+    "suppression_reason",
+]
+
+
+class Ledger:
+    """The ledger in a directory, made if it is not there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._database = Database(directory / "ledger.db")
+        self.runs = Runs(self._database)
+        self.deliveries = Deliveries(self._database)
+        self.suppressions = Suppressions(self._database)
+        self.imports = Imports(self._database)
+
+    def enrolment(self, run: Run, at: float) -> Enrolment:
+        """The way for a list into a run."""
+        return Enrolment(self._database, run, at)
+
+    @contextmanager
+    def lock(self, campaign: str) -> Iterator[None]:
+        """Only one `send` of a campaign at a time; raises Refused if another is at it.
+
+        The system gives the lock back when its holder ends, however it ends: nothing is left
+        behind by a kill, and nobody has to judge whether an old lock is dead.
+        """
+        locks = self.directory / "locks"
+        locks.mkdir(exist_ok=True)
+        path = locks / f"{campaign.strip('./').replace('/', '_') or 'campaign'}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused(
+                f"another `mailblast send` is at work on {campaign}",
+                "let it finish, or end it with Ctrl-C; this one has changed nothing",
+            ) from error
+        else:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def secret(self, fresh: str) -> str:
+        """The text of `secret.key`; `fresh` is written if there is none yet.
+
+        The key makes return paths and unsubscribe links unforgeable.  Raises UserError when
+        others can read the file.
+        """
+        path = self.directory / "secret.key"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(fresh)
+                file.flush()
+                os.fsync(file.fileno())
+        if path.stat().st_mode & 0o077:
+            raise UserError(f"{path}: others can read the key", f"chmod 600 {path}")
+        return path.read_text()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._database.close()

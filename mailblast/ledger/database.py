@@ -1,0 +1,117 @@
+"""The file under the ledger: opening, transactions, and the errors of its library.
+
+SQLite in WAL mode with `synchronous=FULL`: a transaction that has ended survives a power cut.
+With less, an `attempted` could be lost, and a lost `attempted` is a second copy.  Every
+writing transaction is `BEGIN IMMEDIATE`: a deferred one that reads first and writes later
+fails under contention however long it may wait.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from mailblast.errors import LedgerError
+from mailblast.ledger.tables import SCHEMA_VERSION, metadata, schema
+
+# `unsubscribe add` and a bounce import write while a campaign goes out; each transaction takes
+# milliseconds, so a wait of this length means that something holds the file for good.
+BUSY_SECONDS = 60
+
+# version -> statements that lead to the next one.  Empty: this is the first.
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+
+
+class Database:
+    """One ledger file.  Use `reading` and `writing`; errors come out as LedgerError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)  # addresses and names: nobody else's business
+        self._engine = create_engine(
+            f"sqlite:///{path}",
+            poolclass=QueuePool,
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        )
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        with self.writing() as connection:
+            _bring_up(connection, path)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads: it waits for nobody and nobody waits for it."""
+        with _told(self.path), self._engine.connect() as connection:
+            yield connection.execution_options(mailblast_reading=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that is durable when the block ends, and undone if it raises."""
+        with _told(self.path), self._engine.begin() as connection:
+            yield connection
+
+    def bare(self) -> Any:
+        """A connection of the driver's own, outside transactions.
+
+        For the one look that is made before every message: through the library it costs
+        twenty times as much.
+        """
+        with _told(self.path):
+            return self._engine.raw_connection()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._engine.dispose()
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the library's own BEGIN would be a deferred one
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("mailblast_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise LedgerError(f"{path}: {error.orig}", _advice(str(error.orig))) from error
+    except SQLAlchemyError as error:
+        raise LedgerError(f"{path}: {error}") from error
+
+
+def _advice(what: str) -> str:
+    if "locked" in what:
+        return "another program has held the ledger for a minute; end it and try again"
+    if "full" in what or "disk I/O" in what:
+        return "make room on the disk, then run the same command again: nothing is lost"
+    return ""
+
+
+def _bring_up(connection: Connection, path: Path) -> None:
+    if not inspect(connection).has_table("schema"):
+        metadata.create_all(connection)
+        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+        return
+    version = connection.execute(select(schema.c.version)).scalar_one()
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"{path}: written by a newer mailblast (schema {version}, this one knows "
+            f"{SCHEMA_VERSION})",
+            "upgrade mailblast; the ledger was not touched",
+        )
+    for step in range(version, SCHEMA_VERSION):
+        for statement in MIGRATIONS[step]:
+            connection.exec_driver_sql(statement)
+    if version < SCHEMA_VERSION:
+        connection.execute(schema.update().values(version=SCHEMA_VERSION))

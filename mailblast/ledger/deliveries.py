@@ -1,0 +1,283 @@
+"""The deliveries: one a row of the list, and the events that move them.
+
+Rule: a delivery changes only by an event, in the transaction that appends the event.  An
+event that was made under a claim carries the claim's attempt number; when the claim has
+passed to somebody else, the event is stale and changes nothing (fencing).
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, select, text, update
+
+from mailblast import disposition
+from mailblast.address import Address
+from mailblast.compose import Due
+from mailblast.event import Disposition, Event, EventKind
+from mailblast.ledger.database import Database
+from mailblast.ledger.recording import record
+from mailblast.ledger.suppressions import WORKSPACE, enter, listed
+from mailblast.ledger.tables import deliveries, events
+from mailblast.reason import Reason
+from mailblast.suppression import Entry, keys
+
+# Longer than any server may take over one message (RFC 5321 §4.5.3.2.6: ten minutes for the
+# reply to the final dot), so that a claim is never taken over while its message is offered.
+LEASE = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What has become of one row.  Times are seconds since 1970."""
+
+    id: int
+    run: int
+    row: int
+    line: int
+    mailbox: str
+    key: str | None
+    destination: str
+    cells: tuple[str, ...]
+    disposition: Disposition
+    reason: Reason | None
+    marks: tuple[str, ...]
+    attempt: int
+    due: float
+    dated: float | None
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who claims, for which run, when, and how many messages of each destination."""
+
+    run: int
+    scope: str
+    owner: str
+    at: float
+    wants: Mapping[str, int]
+
+
+class Deliveries:
+    """Claims what is due, records what happened, and finds what has become of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def waiting(self, run: int, now: float) -> dict[str, tuple[int, float | None]]:
+        """For each destination with unclaimed messages: how many are due, and when the next
+        of the others will be (None: no others)."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_WAITING, {"run": run, "now": now})
+            return {name: (count, later) for name, count, later in rows}
+
+    def claim(self, claim: Claim) -> list[Due]:
+        """Take what is due, for LEASE seconds.  Whoever is suppressed by now is not taken.
+
+        The transaction ends before anything is sent.  The first claim of a delivery sets its
+        `dated`, from which the message's Date comes, whenever it may be sent.
+        """
+        with self._database.writing() as connection:
+            rows = [row for want in claim.wants.items() for row in _due(connection, claim, want)]
+            struck = _suppressed(connection, rows, claim.scope)
+            record(connection, [_stop(id_, why, claim.at) for id_, why in struck.items()])
+            taken = [row for row in rows if row.id not in struck]
+            if taken:
+                values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
+                connection.execute(_CLAIM, [{"it": row.id, **values} for row in taken])
+        return [
+            Due(
+                delivery=row.id,
+                row=row.row,
+                mailbox=row.mailbox,
+                destination=row.destination,
+                smtputf8=not row.mailbox.isascii(),
+                cells=tuple(json.loads(row.cells)),
+                attempt=row.attempt + 1,
+                dated=claim.at if row.dated is None else row.dated,
+            )
+            for row in taken
+        ]
+
+    def release(self, run: int, owner: str | None = None) -> None:
+        """Give back what is claimed and was not offered; of one owner, or of all.
+
+        Of all: when the caller holds the run's lock, every other owner on this machine is
+        dead.  An `attempted` is never given back: it is doubtful.
+        """
+        change = update(deliveries).where(
+            deliveries.c.run == run,
+            deliveries.c.disposition.in_(tuple(disposition.DUE)),
+            deliveries.c.owner.is_not(None),
+        )
+        if owner is not None:
+            change = change.where(deliveries.c.owner == owner)
+        # What was claimed and not offered was no attempt: it must not lengthen the pauses.
+        values = {"owner": None, "lease": None, "attempt": deliveries.c.attempt - 1}
+        with self._database.writing() as connection:
+            connection.execute(change.values(values))
+
+    def reopen_doubtful(self, run: int) -> int:
+        """Make every doubtful delivery due again: the user has decided to send once more."""
+        change = update(deliveries).where(
+            deliveries.c.run == run, deliveries.c.disposition == Disposition.DOUBTFUL
+        )
+        with self._database.writing() as connection:
+            values = {"disposition": Disposition.QUEUED, "due": 0.0, "owner": None}
+            return connection.execute(change.values(**values)).rowcount
+
+    def record(self, facts: Sequence[Event], entries: Sequence[Entry] = ()) -> list[Event]:
+        """Append events and move their deliveries; gives back those that came too late.
+
+        `entries` are the suppressions that the events cause; they bind the workspace.
+        """
+        with self._database.writing() as connection:
+            if entries:
+                enter(connection, entries, facts[0].at, "send", WORKSPACE)
+            return record(connection, facts)
+
+    def find(self, run: int, key: str) -> Delivery | None:
+        """The delivery of a run to this normalised address."""
+        return self._one(deliveries.c.run == run, deliveries.c.key == key)
+
+    def numbered(self, number: int) -> Delivery | None:
+        """The delivery with this number."""
+        return self._one(deliveries.c.id == number)
+
+    def at_row(self, run: int, row: int) -> Delivery | None:
+        """The delivery of a run to this row of its list."""
+        return self._one(deliveries.c.run == run, deliveries.c.row == row)
+
+    def _one(self, *conditions: Any) -> Delivery | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(*_COLUMNS).where(*conditions)).first()
+        return _delivery(row) if row else None
+
+    def those(self, run: int, *wanted: Disposition) -> Iterator[Delivery]:
+        """The deliveries of a run in these dispositions (all, if none is named); streamed."""
+        query = select(*_COLUMNS).where(deliveries.c.run == run).order_by(deliveries.c.row)
+        if wanted:
+            query = query.where(deliveries.c.disposition.in_(wanted))
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield _delivery(row)
+
+    def last_accepted(self, run: int) -> float | None:
+        """When the last of the messages was accepted whose bounce window is still open."""
+        query = select(func.max(deliveries.c.settled)).where(
+            deliveries.c.run == run, deliveries.c.disposition == Disposition.ACCEPTED
+        )
+        with self._database.reading() as connection:
+            found: float | None = connection.execute(query).scalar()
+        return found
+
+    def accepted_before(self, then: float, most: int) -> list[int]:
+        """The numbers of deliveries that are `accepted` since before then."""
+        query = select(deliveries.c.id).where(
+            deliveries.c.disposition == Disposition.ACCEPTED, deliveries.c.settled <= then
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query.limit(most)).scalars())
+
+    def history(self, delivery: int) -> list[Event]:
+        """Everything that happened to a delivery, oldest first."""
+        query = select(events).where(events.c.delivery == delivery).order_by(events.c.id)
+        with self._database.reading() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+
+_COLUMNS = [
+    deliveries.c[name]
+    for name in (
+        "id", "run", "row", "line", "mailbox", "key", "destination", "cells", "disposition",
+        "reason", "marks", "attempt", "due", "dated", "digest",
+    )
+]  # fmt: skip
+
+# Said in the words of the partial index: with bound values SQLite would not see that the index
+# serves, and would read the whole run.
+_STILL_DUE = text("disposition IN ('queued', 'deferred') AND owner IS NULL")
+
+_WAITING = (
+    select(
+        deliveries.c.destination,
+        func.sum(case((deliveries.c.due <= bindparam("now"), 1), else_=0)),
+        func.min(case((deliveries.c.due > bindparam("now"), deliveries.c.due))),
+    )
+    .where(deliveries.c.run == bindparam("run"), _STILL_DUE)
+    .group_by(deliveries.c.destination)
+)
+_DUE = (
+    select(*(deliveries.c[name] for name in (
+        "id", "row", "mailbox", "key", "destination", "cells", "attempt", "dated",
+    )))
+    .where(
+        deliveries.c.run == bindparam("run"),
+        deliveries.c.destination == bindparam("destination"),
+        deliveries.c.due <= bindparam("now"),
+        _STILL_DUE,
+    )
+    .order_by(deliveries.c.due, deliveries.c.id)
+    .limit(bindparam("most"))
+)  # fmt: skip
+_CLAIM = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("it"))
+    .values(
+        owner=bindparam("by"),
+        lease=bindparam("until"),
+        attempt=deliveries.c.attempt + 1,
+        dated=func.coalesce(deliveries.c.dated, bindparam("now")),
+    )
+)
+
+
+def _suppressed(connection: Connection, rows: Sequence[Any], scope: str) -> dict[int, str]:
+    """Which of the claimed rows are suppressed by now, each with the reason."""
+    theirs = {row.id: keys_of(row.key) for row in rows}
+    found = listed(connection, [key for some in theirs.values() for key in some], scope)
+    if not found:
+        return {}
+    return {
+        row: found[key] for row, some in theirs.items() for key in some if key in found
+    }
+
+
+def keys_of(key: str) -> tuple[str, ...]:
+    """Every key under which this normalised address may be suppressed."""
+    return keys(Address(key, key.rpartition("@")[2], key, smtputf8=not key.isascii()))
+
+
+def _due(connection: Connection, claim: Claim, want: tuple[str, int]) -> Sequence[Any]:
+    destination, most = want
+    values = {"run": claim.run, "destination": destination, "now": claim.at, "most": most}
+    return connection.execute(_DUE, values).all()
+
+
+def _stop(delivery: int, reason: str, at: float) -> Event:
+    return Event(delivery, EventKind.SUPPRESSED, at, reason=suppression_reason(reason))
+
+
+def suppression_reason(reason: str) -> Reason:
+    """The reason of a suppressed delivery, from that of the entry in the list."""
+    known = (Reason.UNSUBSCRIBED, Reason.COMPLAINT, Reason.HARD_BOUNCE)
+    return Reason(reason) if reason in known else Reason.LISTED
+
+
+def _delivery(row: Any) -> Delivery:
+    fields = row._asdict()
+    fields["cells"] = tuple(json.loads(fields["cells"]))
+    fields["disposition"] = Disposition(fields["disposition"])
+    fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
+    fields["marks"] = tuple(fields["marks"].split())
+    return Delivery(**fields)
+
+
+def _event(row: Any) -> Event:
+    fields = row._asdict()
+    del fields["id"]
+    fields["kind"] = EventKind(fields["kind"])
+    fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
+    return Event(**fields)

@@ -1,0 +1,144 @@
+"""The runs of a ledger: which campaign went out when, with which content, to which list."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, delete, func, insert, select, update
+
+from mailblast.event import Disposition
+from mailblast.ledger.database import Database
+from mailblast.ledger.tables import deliveries, events, runs
+from mailblast.reason import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One sending of one campaign.  Times are seconds since 1970."""
+
+    number: int
+    run: str
+    campaign: str
+    kind: str
+    state: str
+    created: float
+    started: float | None
+    ended: float | None
+    digest: str
+    manifest: Mapping[str, str]
+    header: tuple[str, ...]
+
+
+class Runs:
+    """Begins, finds and ends runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, run: Run) -> Run:
+        """Enter a run in the state `enrolling`; gives it back with its number."""
+        values = {
+            "run": run.run,
+            "campaign": run.campaign,
+            "kind": run.kind,
+            "state": "enrolling",
+            "created": run.created,
+            "digest": run.digest,
+            "manifest": json.dumps(dict(run.manifest)),
+            "header": json.dumps(run.header),
+        }
+        with self._database.writing() as connection:
+            connection.execute(insert(runs).values(values))
+        found = self.find(run.run)
+        assert found is not None  # noqa: S101 - just written
+        return found
+
+    def find(self, name: str) -> Run | None:
+        """The run of this name, or the only one that begins with it."""
+        with self._database.reading() as connection:
+            exact = connection.execute(select(runs).where(runs.c.run == name)).all()
+            query = select(runs).where(runs.c.run.startswith(name, autoescape=True))
+            rows = exact or connection.execute(query.limit(2)).all()
+        return _run(rows[0]) if len(rows) == 1 else None
+
+    def numbered(self, number: int) -> Run:
+        """The run with this number."""
+        with self._database.reading() as connection:
+            query = select(runs).where(runs.c.number == number)
+            return _run(connection.execute(query).one())
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a run of exactly this name."""
+        with self._database.reading() as connection:
+            query = select(runs.c.number).where(runs.c.run == name)
+            return connection.execute(query).first() is not None
+
+    def latest(self, campaign: str) -> Run | None:
+        """The run of this campaign that began last; samples are not looked at."""
+        query = select(runs).where(runs.c.campaign == campaign, runs.c.kind == "campaign")
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(runs.c.number.desc()).limit(1)).first()
+        return _run(row) if row else None
+
+    def all(self) -> list[Run]:
+        """Every run that went out or may still, oldest first; samples are left out."""
+        query = select(runs).where(runs.c.kind == "campaign", runs.c.started.is_not(None))
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query.order_by(runs.c.number))]
+
+    def enter(self, number: int, state: str, **times: float | None) -> None:
+        """Note a new state of a run, with the time it `started` or `ended`."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(runs).where(runs.c.number == number).values(state=state, **times)
+            )
+
+    def discard(self, number: int) -> None:
+        """Forget a run from which nothing was ever offered."""
+        mine = select(deliveries.c.id).where(deliveries.c.run == number)
+        with self._database.writing() as connection:
+            connection.execute(delete(events).where(events.c.delivery.in_(mine)))
+            connection.execute(delete(deliveries).where(deliveries.c.run == number))
+            connection.execute(delete(runs).where(runs.c.number == number))
+
+    def dispositions(self, number: int) -> dict[Disposition, int]:
+        """How many deliveries are in each disposition: together, the rows of the file."""
+        return {
+            Disposition(name): count
+            for name, count in self._counted(number, deliveries.c.disposition)
+        }
+
+    def reasons(self, number: int) -> dict[Reason, int]:
+        """How many deliveries have each reason for not having been accepted (yet)."""
+        return {
+            Reason(name): count
+            for name, count in self._counted(number, deliveries.c.reason)
+            if name
+        }
+
+    def destinations(self, number: int) -> dict[str, dict[Disposition, int]]:
+        """The dispositions of each destination."""
+        found: dict[str, dict[Disposition, int]] = {}
+        columns = (deliveries.c.destination, deliveries.c.disposition)
+        for destination, name, count in self._counted(number, *columns):
+            if destination:
+                found.setdefault(destination, {})[Disposition(name)] = count
+        return found
+
+    def _counted(self, number: int, *columns: Column[str]) -> list[Any]:
+        query = (
+            select(*columns, func.count())
+            .where(deliveries.c.run == number)
+            .group_by(*columns)
+            .order_by(func.count().desc(), *columns)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query))
+
+
+def _run(row: Any) -> Run:
+    fields = row._asdict()
+    fields["manifest"] = json.loads(fields["manifest"])
+    fields["header"] = tuple(json.loads(fields["header"]))
+    return Run(**fields)

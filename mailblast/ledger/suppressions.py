@@ -1,0 +1,178 @@
+"""Who must not be mailed: the workspace's list and each campaign's own.
+
+An entry is never deleted.  Taking somebody off the list needs their consent, which is kept
+beside the entry as evidence (15 U.S.C. 7704(a)(4)(B)).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from mailblast.ledger.database import Database
+from mailblast.ledger.tables import suppressions
+from mailblast.suppression import Entry
+
+WORKSPACE = ""  # the scope of an entry that binds every campaign
+
+_BATCH = 2000  # entries a transaction: short enough that a running `send` does not wait
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An entry as it stands in the ledger.  Times are seconds since 1970."""
+
+    id: int
+    scope: str
+    key: str
+    reason: str
+    note: str
+    source: str
+    added: float
+    removed: float | None
+    consent: str | None
+
+
+class Suppressions:
+    """Adds, finds, lists and, with consent, lifts entries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self, entries: Iterable[Entry], at: float, source: str, scope: str = WORKSPACE
+    ) -> int:
+        """Enter what is not on the list yet; says how many were new."""
+        added = 0
+        batch: dict[str, Entry] = {}
+        for entry in entries:
+            batch.setdefault(entry.key, entry)
+            if len(batch) == _BATCH:
+                added += self._add(batch, at, source, scope)
+                batch = {}
+        return added + self._add(batch, at, source, scope)
+
+    def _add(self, batch: dict[str, Entry], at: float, source: str, scope: str) -> int:
+        with self._database.writing() as connection:
+            return enter(connection, batch.values(), at, source, scope)
+
+    def check(self, keys: Sequence[str], scope: str | None = None) -> list[Suppression]:
+        """Every entry, lifted ones too, under one of these keys; of all scopes if None."""
+        query = select(suppressions).where(suppressions.c.key.in_(keys))
+        if scope is not None:
+            query = query.where(suppressions.c.scope.in_((WORKSPACE, scope)))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(suppressions.c.id))
+            return [Suppression(**row._asdict()) for row in rows]
+
+    def all(self) -> Iterator[Suppression]:
+        """The workspace's list, in the order of entry; streamed."""
+        query = (
+            select(suppressions)
+            .where(suppressions.c.scope == WORKSPACE, suppressions.c.removed.is_(None))
+            .order_by(suppressions.c.id)
+        )
+        with self._database.reading() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield Suppression(**row._asdict())
+
+    def remove(self, key: str, at: float, consent: str) -> int:
+        """Lift the entries of this key, in every scope, because of this consent."""
+        change = (
+            update(suppressions)
+            .where(suppressions.c.key == key, suppressions.c.removed.is_(None))
+            .values(removed=at, consent=consent)
+        )
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount
+
+    def watch(self, scope: str) -> "Watch":
+        """What is added from now on, for the last look before MAIL FROM."""
+        return Watch(self._database, scope)
+
+
+def enter(
+    connection: Connection, entries: Iterable[Entry], at: float, source: str, scope: str
+) -> int:
+    """Add entries within a transaction; those that stand already stay as they are."""
+    wanted = {entry.key: entry for entry in entries}
+    if not wanted:
+        return 0
+    standing = set(listed(connection, list(wanted), scope, only_scope=True))
+    rows = [
+        {
+            "scope": scope,
+            "key": key,
+            "reason": entry.reason,
+            "note": entry.note,
+            "source": source,
+            "added": at,
+        }
+        for key, entry in wanted.items()
+        if key not in standing
+    ]
+    if rows:
+        connection.execute(insert(suppressions), rows)
+    return len(rows)
+
+
+_LISTED = select(suppressions.c.key, suppressions.c.reason).where(
+    suppressions.c.key.in_(bindparam("keys", expanding=True)),
+    suppressions.c.scope.in_(bindparam("scopes", expanding=True)),
+    suppressions.c.removed.is_(None),
+)
+
+
+def listed(
+    connection: Connection, keys: Sequence[str], scope: str, *, only_scope: bool = False
+) -> dict[str, str]:
+    """Which of the keys are on the list now, each with its reason."""
+    scopes = [scope] if only_scope else [WORKSPACE, scope]
+    found: dict[str, str] = {}
+    for start in range(0, len(keys), 10_000):  # SQLite takes 32,766 values a statement
+        values: dict[str, Any] = {"keys": keys[start : start + 10_000], "scopes": scopes}
+        found.update((row.key, row.reason) for row in connection.execute(_LISTED, values))
+    return found
+
+
+class Watch:
+    """The entries that were added since it began.
+
+    It is asked before every MAIL FROM, so the usual answer costs one look at the end of an
+    index; only when something is new is anything read.
+    """
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._database = database
+        self._scope = scope
+        self._added: dict[str, str] = {}
+        self._connection = database.bare()
+        self._seen = self._newest()
+
+    def _newest(self) -> int:
+        row = self._connection.execute("SELECT max(id) FROM suppressions").fetchone()
+        return row[0] or 0
+
+    def listed(self, keys: Callable[[], Sequence[str]]) -> str | None:
+        """The reason of an entry under one of these keys, if one was added meanwhile."""
+        newest = self._newest()
+        if newest != self._seen:
+            self._load(newest)
+        if not self._added:
+            return None
+        return next((self._added[key] for key in keys() if key in self._added), None)
+
+    def _load(self, newest: int) -> None:
+        query = select(suppressions.c.key, suppressions.c.reason).where(
+            suppressions.c.id > self._seen,
+            suppressions.c.scope.in_((WORKSPACE, self._scope)),
+            suppressions.c.removed.is_(None),
+        )
+        with self._database.reading() as connection:
+            self._added.update((row.key, row.reason) for row in connection.execute(query))
+        self._seen = newest
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()

@@ -1,0 +1,115 @@
+"""The tables of the ledger.
+
+`events` is only ever appended to; `deliveries` is what the events add up to, changed in the
+same transaction.  docs/ledger.md explains every column.
+"""
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+# Raised by one with every change of these tables; `database.MIGRATIONS` brings older files up.
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema = Table("schema", metadata, Column("version", Integer, nullable=False))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("run", Text, nullable=False, unique=True),
+    Column("campaign", Text, nullable=False),  # its directory, seen from the workspace
+    Column("kind", Text, nullable=False),  # campaign, or sample: counted nowhere
+    Column("state", Text, nullable=False),  # enrolling, enrolled, started, ended
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("digest", Text, nullable=False),  # of the content
+    Column("manifest", Text, nullable=False),  # JSON: what the digest covers, name by name
+    Column("header", Text, nullable=False),  # JSON: the recipients' header line, as it came
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("row", Integer, nullable=False),  # of the recipients file, from 1
+    Column("line", Integer, nullable=False),
+    Column("mailbox", Text, nullable=False),  # as mailed; "" when the row has none
+    Column("key", Text),  # normalised; NULL when the row is invalid
+    Column("destination", Text, nullable=False),
+    Column("cells", Text, nullable=False),  # JSON: the row, as it came
+    Column("disposition", Text, nullable=False),
+    Column("reason", Text),
+    Column("marks", Text, nullable=False, default=""),
+    Column("attempt", Integer, nullable=False, default=0),  # offers begun: the fencing token
+    Column("due", Float, nullable=False, default=0.0),
+    Column("owner", Text),  # who has claimed it, until `lease`
+    Column("lease", Float),
+    Column("dated", Float),  # the moment of the first claim: the message's Date
+    Column("digest", LargeBinary),  # SHA-256 of the message that was offered last
+    Column("settled", Float),
+    UniqueConstraint("run", "key"),
+)
+# Only what is still due stands in this index: it shrinks as a run goes on.
+Index(
+    "deliveries_due",
+    deliveries.c.run,
+    deliveries.c.destination,
+    deliveries.c.due,
+    sqlite_where=text("disposition IN ('queued', 'deferred')"),
+    postgresql_where=text("disposition IN ('queued', 'deferred')"),
+)
+Index("deliveries_key", deliveries.c.key)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery", Integer, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("reason", Text),
+    Column("code", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("digest", LargeBinary),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scope", Text, nullable=False),  # "" is the workspace, else a campaign
+    Column("key", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("added", Float, nullable=False),
+    Column("removed", Float),  # an entry is never deleted: it is evidence
+    Column("consent", Text),
+)
+Index("suppressions_key", suppressions.c.key)
+
+returned = Table(
+    "returned",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of a mail that was imported
+    Column("at", Float, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("result", Text, nullable=False),
+)

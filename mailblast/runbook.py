@@ -1,0 +1,69 @@
+"""The run book: the documents about runs that people like to open and read.
+
+`.mailblast/runs.json`, one document a run and one an import, written a few times a run.  What
+became of each recipient is the ledger's; this file is small and can be deleted.  TinyDB
+rewrites its file in place and knows no lock, so every change here is made on a copy, under a
+file lock, and renamed over the old one.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinydb import TinyDB, where
+from tinydb.storages import Storage
+
+
+class _Renamed(Storage):
+    """A JSON file that is replaced whole, or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> dict[str, dict[str, Any]] | None:
+        try:
+            return json.loads(self._path.read_text()) or None  # type: ignore[no-any-return]
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            # Edited by hand and broken: kept for its owner, and begun anew.
+            self._path.replace(self._path.with_suffix(".broken.json"))
+            return None
+
+    def write(self, data: dict[str, dict[str, Any]]) -> None:
+        fresh = self._path.with_suffix(f".{os.getpid()}.tmp")
+        fresh.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        fresh.replace(self._path)
+
+
+class RunBook:
+    """The documents of a workspace."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = directory / "runs.json"
+
+    def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
+        """Add to the document of this kind (`runs`, `imports`) and name, or begin it."""
+        with self._open() as book:
+            entry = {"name": name, **document}
+            book.table(kind).upsert(entry, where("name") == name)
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """The document of this kind and name."""
+        with self._open() as book:
+            found = book.table(kind).get(where("name") == name)
+        return dict(found) if isinstance(found, dict) else None
+
+    @contextmanager
+    def _open(self) -> Iterator[TinyDB]:
+        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield TinyDB(self._path, storage=_Renamed)
+        finally:
+            os.close(lock)

@@ -1,0 +1,207 @@
+"""Sending a campaign: what happens, in the order in which it happens.
+
+1. `prepare`: the campaign is read, checked and held against the law; the list enters the
+   ledger, where bad rows become `invalid` and suppressed ones `suppressed`; or the run that
+   was begun before is taken up again.  Sending always means: to everyone still due.
+2. `prove`: every row is rendered, and the first signature verified by another program.
+3. Somebody agrees to the plan.
+4. `execute`: `dispatch` claims, composes, offers and commits:
+   `attempted` is durable before the final dot, so that a break is a visible doubt and never
+   a silent second copy.
+5. The run is settled, or something is left: `outcome` says what.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mailblast.destination import Carrier, Directory, Relay
+from mailblast.errors import MailblastError
+from mailblast.event import Disposition
+from mailblast.keys import key_path
+from mailblast.ledger import Run
+from mailblast.pool import SMALL, Pool
+from mailblast.runbook import RunBook
+from mailblast.sandbox import PracticeInternet
+from mailblast.schedule import Schedule
+from mailblast.secret import read_secret
+from mailblast.send.dispatch import Dispatch, Job, Road
+from mailblast.send.prepare import Plan, Request, Told, prepared
+from mailblast.send.prove import prove
+from mailblast.send.tally import Tally
+from mailblast.smtp.session import Server
+
+__all__ = ["Outcome", "Plan", "Request", "Tally", "execute", "prepared", "try_out"]
+
+Watched = Callable[[Tally], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a `send` ended.  `next_due` is in seconds since 1970."""
+
+    run: Run
+    dispositions: dict[Disposition, int]
+    next_due: float | None
+    interrupted: bool
+    error: MailblastError | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is due and nothing doubtful."""
+        return not any(self.dispositions.get(one, 0) for one in _UNSETTLED)
+
+
+_UNSETTLED = (Disposition.QUEUED, Disposition.DEFERRED, Disposition.DOUBTFUL)
+
+
+def pool_for(plan: Plan) -> Pool:
+    """Workers, one a core; none where the run is too small for them to pay."""
+    return Pool(plan.workbench, (os.cpu_count() or 1) if plan.due > SMALL else 0)
+
+
+def try_out(plan: Plan, pool: Pool, told: Told, *, all_rows: bool) -> int:
+    """Render every row and verify the first message; says how many rows became invalid."""
+    return asyncio.run(prove(plan, pool, told, all_rows=all_rows))
+
+
+def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) -> Outcome:
+    """Send.  `watched` is called several times a second with what has happened so far.
+
+    Ctrl-C lets every session finish its message; a second one breaks off.  An error that
+    stopped the sending is in the outcome: what was sent before is no less true.
+    """
+    ledger, run = plan.ledger, plan.run
+    book = RunBook(ledger.directory)
+    book.put("runs", run.run, _settings(plan))
+    ledger.runs.enter(run.number, "started", started=run.started or time.time())
+    error: MailblastError | None = None
+    interrupted = False
+    try:
+        interrupted = _runner()(_send(plan, pool, watched, limit))
+    except MailblastError as found:
+        error = found
+    outcome = _outcome(plan, error, interrupted=interrupted)
+    ended = time.time() if outcome.settled else None
+    if ended:
+        ledger.runs.enter(run.number, "ended", ended=ended)
+    book.put("runs", run.run, {"ended": ended and _iso(ended), "dispositions": outcome.dispositions})
+    return outcome
+
+
+def _runner() -> Callable[[Coroutine[None, None, bool]], bool]:
+    try:
+        import uvloop  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+def _outcome(plan: Plan, error: MailblastError | None, *, interrupted: bool) -> Outcome:
+    ledger, number = plan.ledger, plan.run.number
+    waiting = ledger.deliveries.waiting(number, time.time())
+    return Outcome(
+        run=ledger.runs.numbered(number),
+        dispositions=ledger.runs.dispositions(number),
+        next_due=min((later for _, later in waiting.values() if later), default=None),
+        interrupted=interrupted,
+        error=error,
+    )
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """What the run book says of a run: enough to know later how it went out."""
+    delivery, dkim = plan.campaign.delivery, plan.campaign.dkim
+    return {
+        "campaign": plan.run.campaign,
+        "started": _iso(plan.run.started or time.time()),
+        "digest": plan.run.digest,
+        "from": plan.campaign.sender.mailbox.address.mailbox,
+        "via": delivery.via,
+        "host": delivery.host,
+        "dkim_key": str(key_path(dkim, plan.workspace)) if dkim else "",
+        "machine": socket.gethostname(),
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> bool:
+    """Send what is due; says whether the user broke it off."""
+    delivery, ledger = plan.campaign.delivery, plan.ledger
+    job = Job(
+        run=plan.run,
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        connections=delivery.connections,
+        retry=delivery.retry,
+        give_up_after=delivery.give_up_after,
+        limit=limit,
+    )
+    tally = Tally(plan.dispositions)
+    watch = ledger.suppressions.watch(plan.run.campaign)
+    async with AsyncExitStack() as stack:
+        stack.callback(watch.close)
+        road = Road(Schedule(plan.campaign.throttle.of), await _carrier(plan, stack), pool)
+        dispatch = Dispatch(job, road, ledger.deliveries, watch, tally)
+        pressed = _answer_ctrl_c(dispatch)
+        ticking = asyncio.create_task(_tick(watched, tally))
+        try:
+            await dispatch.go()
+        finally:
+            ticking.cancel()
+            watched(tally)
+        return bool(pressed)
+
+
+async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
+    delivery = plan.campaign.delivery
+    if delivery.via == "maildir":
+        assert delivery.maildir is not None  # noqa: S101 - the settings have been checked
+        return Directory(delivery.maildir)
+    if delivery.via == "sandbox":
+        inbox = plan.ledger.directory / "sandbox" / "inbox.mbox"
+        practice = PracticeInternet(inbox, clock=time.time, realistic=plan.rehearsal)
+        port = await practice.start()
+        stack.push_async_callback(practice.stop)
+        return Relay(Server("127.0.0.1", port, security="none"))
+    password = read_secret(delivery.password, plan.workspace) if delivery.password else ""
+    return Relay(
+        Server(
+            host=delivery.host,
+            port=delivery.port,
+            security=delivery.security,
+            username=delivery.username,
+            password=password,
+            ehlo=delivery.ehlo,
+            ca_file=delivery.ca_file,
+        )
+    )
+
+
+def _answer_ctrl_c(dispatch: Dispatch) -> list[int]:
+    """The first asks every line to finish its message; the second breaks off."""
+    pressed: list[int] = []
+
+    def answer() -> None:
+        (dispatch.abort if pressed else dispatch.stop)()
+        pressed.append(1)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, answer)
+    return pressed
+
+
+async def _tick(watched: Watched, tally: Tally) -> None:
+    while True:
+        watched(tally)
+        await asyncio.sleep(0.2)

@@ -1,0 +1,239 @@
+"""Everything that is done before the first message leaves.
+
+The campaign is read and held against the law, its list entered, its content kept, every row
+rendered and the first message's signature verified.  What comes out is a `Plan`: what will
+happen, for a person to agree to.  A plan that is not carried out leaves nothing behind.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from mailblast import campaign as campaigns
+from mailblast.campaign import Campaign, Throttles
+from mailblast.address import Address
+from mailblast.campaign.manifest import Manifest, changes, manifest_of
+from mailblast.compose import compliance
+from mailblast.content import keep
+from mailblast.errors import Refused
+from mailblast.event import Disposition
+from mailblast.keys import STATE, dkim_key, keyring
+from mailblast.ledger import Ledger, Run
+from mailblast.pool import Workbench
+from mailblast.recipients import Recipients, Row, columns_of, open_recipients
+from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
+from mailblast.throttle import seconds_needed
+
+Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
+
+REHEARSAL = "rehearsal"  # below STATE: a ledger and an inbox of its own
+
+# Fates come at once in a rehearsal; waiting for the real pauses would teach nothing.
+REHEARSAL_RETRY = (1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for."""
+
+    directory: Path
+    rehearse: bool = False
+    new_run: bool = False
+    resend_doubtful: bool = False
+    to_me: Address | None = None  # a few samples to this address, and nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will happen."""
+
+    campaign: Campaign
+    workspace: Path
+    ledger: Ledger
+    run: Run
+    workbench: Workbench
+    dispositions: dict[Disposition, int]
+    destinations: dict[str, int]
+    next_due: float | None  # of what is deferred and not due now
+    new_key: Path | None  # made just now
+    resumed: bool = False
+    rehearsal: bool = False
+
+    def again(self) -> "Plan":
+        """The plan after rows were found that cannot be mailed."""
+        return replace(self, **_counts(self.ledger, self.run))
+
+    @property
+    def due(self) -> int:
+        """How many messages are due now."""
+        return sum(self.destinations.values())
+
+    @property
+    def seconds(self) -> float:
+        """The least time that the rates leave."""
+        limits = {name: self.campaign.throttle.of(name) for name in self.destinations}
+        return seconds_needed(self.destinations, limits)
+
+
+@contextmanager
+def prepared(request: Request, told: Told) -> Iterator[Plan]:
+    """A plan, and the lock on its campaign for as long as the block runs.
+
+    Raises Problems, UserError, Refused or LedgerError; then nothing was changed.
+    """
+    workspace = campaigns.find_workspace(request.directory)
+    campaign = _as_asked(campaigns.load(request.directory, workspace), request)
+    if faults := compliance(campaign):
+        raise Refused(
+            "\n".join(map(str, faults)), "nothing was sent; complete the settings, then try again"
+        )
+    state = workspace / STATE
+    if request.rehearse:
+        state = state / REHEARSAL
+        shutil.rmtree(state, ignore_errors=True)
+    with ExitStack() as stack:
+        ledger = Ledger(state)
+        stack.callback(ledger.close)
+        scope = scope_of(campaign, workspace)
+        stack.enter_context(ledger.lock(scope))
+        run, resumed = _find_or_enrol(ledger, campaign, scope, request, told)
+        stack.callback(_forget_unstarted, ledger, run)
+        plan = _plan(ledger, campaign, workspace, run)
+        yield replace(plan, resumed=resumed, rehearsal=request.rehearse)
+
+
+def _forget_unstarted(ledger: Ledger, run: Run) -> None:
+    if ledger.runs.numbered(run.number).state == "enrolled":
+        ledger.runs.discard(run.number)
+
+
+def _plan(ledger: Ledger, campaign: Campaign, workspace: Path, run: Run) -> Plan:
+    pem, new_key = dkim_key(campaign, workspace)
+    kept = keep(ledger.directory, campaign, workspace, Manifest(run.manifest))
+    columns = columns_of(run.header, campaign.recipients.email)
+    return Plan(
+        campaign=campaign,
+        workspace=workspace,
+        ledger=ledger,
+        run=run,
+        workbench=Workbench(kept, columns, run.run, keyring(ledger), pem),
+        new_key=new_key,
+        **_counts(ledger, run),
+    )
+
+
+def _counts(ledger: Ledger, run: Run) -> dict[str, Any]:
+    waiting = ledger.deliveries.waiting(run.number, time.time())
+    return {
+        "dispositions": ledger.runs.dispositions(run.number),
+        "destinations": {name: count for name, (count, _) in waiting.items() if count},
+        "next_due": min((later for _, later in waiting.values() if later), default=None),
+    }
+
+
+def _as_asked(campaign: Campaign, request: Request) -> Campaign:
+    if not request.rehearse:
+        return campaign
+    delivery = replace(campaign.delivery, via="sandbox", retry=REHEARSAL_RETRY)
+    unpaced = replace(campaign.throttle.default, rate=None)
+    throttle = Throttles(
+        unpaced, {name: replace(one, rate=None) for name, one in campaign.throttle.domains.items()}
+    )
+    return replace(campaign, delivery=delivery, throttle=throttle)
+
+
+def scope_of(campaign: Campaign, workspace: Path) -> str:
+    """The name of a campaign in its workspace's ledger: the way to its directory."""
+    try:
+        return campaign.directory.relative_to(workspace).as_posix()
+    except ValueError:
+        return campaign.directory.as_posix()
+
+
+def _find_or_enrol(
+    ledger: Ledger, campaign: Campaign, scope: str, request: Request, told: Told
+) -> tuple[Run, bool]:
+    content = manifest_of(campaign)
+    run = ledger.runs.latest(scope)
+    if run is not None and run.state in ("enrolling", "enrolled"):
+        ledger.runs.discard(run.number)  # a plan that was broken off
+        run = ledger.runs.latest(scope)
+    take_over_suppressions(ledger, campaign, scope)
+    if request.to_me is not None:
+        samples = partial(chosen_samples, me=request.to_me)
+        return _enrol(ledger, campaign, scope, content, Rows("sample", samples, told)), False
+    if run is not None and not request.new_run:
+        _same_content(run, content)
+        ledger.deliveries.release(run.number)
+        if request.resend_doubtful:
+            ledger.deliveries.reopen_doubtful(run.number)
+        return run, True
+    return _enrol(ledger, campaign, scope, content, Rows("campaign", iter, told)), False
+
+
+def _same_content(run: Run, content: Manifest) -> None:
+    if run.digest == content.digest:
+        return
+    what = "\n".join(changes(run.manifest, content.entries))
+    raise Refused(
+        f"the campaign has changed since the run {run.run} began:\n{what}",
+        "undo the change to go on with that run, or say --new-run to send it to the whole "
+        "list as a new mailing",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of the list make a run of which kind."""
+
+    kind: str
+    take: Callable[[Recipients], Iterable[Row]]
+    told: Told
+
+
+def _enrol(
+    ledger: Ledger, campaign: Campaign, scope: str, content: Manifest, rows: Rows
+) -> Run:
+    settings = campaign.recipients
+    recipients = open_recipients(
+        settings.file, email=settings.email, encoding=settings.encoding
+    )
+    now = time.time()
+    run = ledger.runs.begin(
+        Run(
+            number=0,
+            run=_free_name(ledger, campaign.name, now),
+            campaign=scope,
+            kind=rows.kind,
+            state="enrolling",
+            created=now,
+            started=None,
+            ended=None,
+            digest=content.digest,
+            manifest=content.entries,
+            header=recipients.columns.header,
+        )
+    )
+    try:
+        taken = rows.take(recipients)
+        enrol(ledger, run, taken, lambda done: rows.told("reading the list", done, None))
+    except BaseException:
+        ledger.runs.discard(run.number)
+        raise
+    ledger.runs.enter(run.number, "enrolled")
+    return ledger.runs.numbered(run.number)
+
+
+def _free_name(ledger: Ledger, campaign: str, now: float) -> str:
+    """A name for a run that nobody has to look up: the campaign and the time (UTC)."""
+    plain = re.sub("[^a-z0-9]+", "-", campaign.lower()).strip("-")[:30] or "run"
+    name = f"{plain}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
+    free = (name if n == 1 else f"{name}.{n}" for n in count(1))
+    return next(one for one in free if not ledger.runs.exists(one))
