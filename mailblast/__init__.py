@@ -1,0 +1,3 @@
+"""mailblast."""
+
+__version__ = "0.1.0"

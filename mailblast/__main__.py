@@ -1,0 +1,5 @@
+"""`python -m mailblast`."""
+
+from mailblast.cli import main
+
+main()

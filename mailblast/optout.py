@@ -1,0 +1,80 @@
+"""The workspace's suppression list: adding, looking up, giving away, and lifting by consent."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from mailblast import suppression
+from mailblast.address import parse as parse_address
+from mailblast.errors import Problem, Problems, Refusal, UserError
+from mailblast.ledger import Ledger, Suppression, keys_of
+from mailblast.suppression import Entry
+
+
+def entries(texts: Iterable[str], reason: str) -> list[Entry]:
+    """Addresses, domains and hashes as entries; raises Problems with all that is none."""
+    found, problems = [], []
+    for text in texts:
+        key = suppression.parse(text)
+        if isinstance(key, Refusal):
+            problems.append(Problem(text, str(key)))
+        else:
+            found.append(Entry(key, reason))
+    if problems:
+        raise Problems(problems, "nothing was added")
+    return found
+
+
+def read_list(path: Path, reason: str | None) -> list[Entry]:
+    """A list of entries from a file; `reason` replaces theirs.  Raises Problems."""
+    found, problems = [], []
+    for entry in suppression.read(path):
+        if isinstance(entry, Problem):
+            problems.append(entry)
+        else:
+            found.append(Entry(entry.key, reason or entry.reason, line=entry.line))
+    if problems:
+        raise Problems(problems, "nothing was added; correct the file, then try again")
+    return found
+
+
+def check(ledger: Ledger, text: str) -> list[Suppression]:
+    """The entries that concern an address (its own, its domain's, its hashes'), or a domain."""
+    key = suppression.parse(text)
+    if isinstance(key, Refusal):
+        raise UserError(f"{text}: {key}")
+    keys = keys_of(key) if not key.startswith(("@", "sha256:", "md5:")) else (key,)
+    return ledger.suppressions.check(keys)
+
+
+def lift(ledger: Ledger, text: str, consent: str, now: float) -> int:
+    """Take an entry off the list because of a consent; says how many entries it had."""
+    key = suppression.parse(text)
+    if isinstance(key, Refusal):
+        raise UserError(f"{text}: {key}")
+    return ledger.suppressions.remove(key, now, consent)
+
+
+def export(ledger: Ledger, path: Path, *, clear: bool) -> int:
+    """Write the list as CSV; addresses as SHA-256 unless `clear`.  Says how many.
+
+    An address that opted out may not be passed on except to honour the opt-out (15 U.S.C.
+    7704(a)(4)(A)(iv)); as a hash it can be compared and not mailed.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["email" if clear else "hash", "reason"])
+        count = 0
+        for key, reason in _exported(ledger, clear=clear):
+            writer.writerow([key, reason])
+            count += 1
+    return count
+
+
+def _exported(ledger: Ledger, *, clear: bool) -> Iterator[tuple[str, str]]:
+    for entry in ledger.suppressions.all():
+        plain = isinstance(parse_address(entry.key), Refusal) or clear
+        key = entry.key if plain else f"sha256:{sha256(entry.key.encode()).hexdigest()}"
+        # What a spreadsheet would run as a formula; a domain's entry begins with "@".
+        yield (f"'{key}" if key[0] in "=+-" else key), entry.reason

@@ -1,0 +1,135 @@
+"""What has become of a run, as sums that add up to the rows of the list.
+
+A 250 is an acceptance, not a delivery: a notice may still come back for days.  So an
+`accepted` message becomes `delivered` only when its bounce window has closed in silence.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mailblast.errors import UserError
+from mailblast.event import Disposition, Event, EventKind
+from mailblast.ledger import Ledger, Run
+from mailblast.reason import Reason
+
+# RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
+BOUNCE_WINDOW = 4 * 86400.0
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """One run in sums.  Times are seconds since 1970."""
+
+    run: Run
+    dispositions: dict[Disposition, int]
+    reasons: dict[Reason, int]
+    destinations: dict[str, dict[Disposition, int]]
+    doubtful: tuple[str, ...]  # the addresses, at most LISTED
+    open_until: float | None  # when the last bounce window closes
+
+    @property
+    def rows(self) -> int:
+        """The rows of the list."""
+        return sum(self.dispositions.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of `report --json`."""
+        return {
+            "run": self.run.run,
+            "campaign": self.run.campaign,
+            "started": iso(self.run.started),
+            "ended": iso(self.run.ended),
+            "recipients": self.rows,
+            "dispositions": _words(self.dispositions),
+            "reasons": _words(self.reasons),
+            "destinations": {name: _words(one) for name, one in self.destinations.items()},
+            "doubtful": list(self.doubtful),
+            "open_until": iso(self.open_until),
+        }
+
+
+LISTED = 1000  # doubtful addresses that are listed; there are no more than connections
+
+
+def iso(at: float | None) -> str | None:
+    """A time as ISO 8601 in UTC."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _words(counts: dict[Any, int]) -> dict[str, int]:
+    return {str(name): count for name, count in counts.items()}
+
+
+def report(ledger: Ledger, run: Run) -> RunReport:
+    """The sums of a run, from the ledger."""
+    doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
+    return RunReport(
+        run=run,
+        dispositions=ledger.runs.dispositions(run.number),
+        reasons=ledger.runs.reasons(run.number),
+        destinations=ledger.runs.destinations(run.number),
+        doubtful=tuple(one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)),
+        open_until=_open_until(ledger, run),
+    )
+
+
+def _open_until(ledger: Ledger, run: Run) -> float | None:
+    last = ledger.deliveries.last_accepted(run.number)
+    return None if last is None else last + BOUNCE_WINDOW
+
+
+def close_windows(ledger: Ledger, now: float) -> int:
+    """Turn `accepted` into `delivered` where the bounce window has closed; says how many."""
+    closed = 0
+    while batch := ledger.deliveries.accepted_before(now - BOUNCE_WINDOW, most=1000):
+        ledger.deliveries.record([Event(one, EventKind.DELIVERED, now) for one in batch])
+        closed += len(batch)
+    return closed
+
+
+def chosen(ledger: Ledger, name: str | None) -> list[Run]:
+    """The run of this name, or the latest one of all.  Raises UserError if there is none."""
+    if name is None:
+        found = ledger.runs.all()[-1:]
+    else:
+        one = ledger.runs.find(name)
+        found = [one] if one else []
+    if not found:
+        what = f"there is no run {name}" if name else "nothing was sent from here yet"
+        raise UserError(what, "mailblast report --all lists the runs" if name else "")
+    return found
+
+
+def export_rejected(ledger: Ledger, run: Run, path: Path) -> int:
+    """Write the rows that were not mailed as they came, with the reason; says how many.
+
+    A cell that a spreadsheet would run as a formula gets a quote in front.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*map(_harmless, run.header), "reason", "explanation"])
+        count = 0
+        for cells, reason, text in _rejected(ledger, run):
+            # A row with too many or too few cells keeps them; the reason stands where it is looked for.
+            padded = [*cells, *[""] * (len(run.header) - len(cells))]
+            writer.writerow([*map(_harmless, padded), reason, _harmless(text)])
+            count += 1
+    return count
+
+
+def _rejected(ledger: Ledger, run: Run) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    for one in ledger.deliveries.those(run.number, Disposition.INVALID):
+        last = ledger.deliveries.history(one.id)[-1:]
+        yield one.cells, one.reason or "", last[0].text if last else ""
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

@@ -1,0 +1,466 @@
+"""The screen: everything that is shown, and nothing that is decided.
+
+Text for people goes to standard error when standard output carries JSON or a message;
+colours and redrawing only where there is a terminal (NO_COLOR is honoured).  What came from a
+list, a mail or a server is shown with its control characters made visible.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from mailblast.compose import Message
+from mailblast.event import Disposition, Event
+from mailblast.keys import PublicKey
+from mailblast.ledger import Delivery, Run, Suppression
+from mailblast.reason import Reason
+from mailblast.report import RunReport
+from mailblast.send import Outcome, Plan, Tally
+
+T = TypeVar("T")
+
+PLAIN_EVERY = 10.0  # seconds between lines of progress where there is no terminal
+
+_STYLE = {
+    Disposition.ACCEPTED: "green",
+    Disposition.DELIVERED: "green",
+    Disposition.DEFERRED: "yellow",
+    Disposition.DOUBTFUL: "yellow",
+    Disposition.REFUSED: "red",
+    Disposition.BOUNCED: "red",
+    Disposition.EXPIRED: "red",
+}
+_ORDER = (
+    Disposition.ACCEPTED,
+    Disposition.DELIVERED,
+    Disposition.BOUNCED,
+    Disposition.REFUSED,
+    Disposition.EXPIRED,
+    Disposition.DOUBTFUL,
+    Disposition.DEFERRED,
+    Disposition.QUEUED,
+    Disposition.SUPPRESSED,
+    Disposition.INVALID,
+)
+MEANING = {
+    Disposition.ACCEPTED: "the server took it; it may still come back",
+    Disposition.DELIVERED: "accepted, and nothing came back in time",
+    Disposition.BOUNCED: "accepted, then given back",
+    Disposition.REFUSED: "refused at the door",
+    Disposition.EXPIRED: "put off until the deadline passed",
+    Disposition.DOUBTFUL: "the answer to the last dot is unknown",
+    Disposition.DEFERRED: "put off; it will be tried again",
+    Disposition.QUEUED: "not offered yet",
+    Disposition.SUPPRESSED: "on a suppression list; not offered",
+    Disposition.INVALID: "a row that cannot be mailed",
+}
+
+
+CAME_BACK = {
+    "bounced": "bounced",
+    "delivered": "delivered, the server says so",
+    "delayed": "delayed: the server still tries",
+    "suppressed": "addresses that do not exist; they are suppressed now",
+    "known": "taken in before; nothing was changed",
+    "unmatched": "notices with no return path of ours; nothing was changed",
+    "other": "no bounce notices; left for people to read",
+    "unreadable": "could not be read",
+}
+
+
+def visible(text: str) -> str:
+    """Text from outside, with what a terminal would obey made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def number(count: int) -> str:
+    """A count with its thousands parted."""
+    return f"{count:,}"
+
+
+def duration(seconds: float) -> str:
+    """A span of time in words, to the precision that matters."""
+    for size, one, many in ((86400, "day", "days"), (3600, "h", "h"), (60, "min", "min")):
+        if seconds >= 2 * size or (size < 86400 and seconds >= size):
+            count = round(seconds / size)
+            return f"{count} {one if count == 1 else many}"
+    return f"{max(1, round(seconds))} s"
+
+
+def moment(at: float) -> str:
+    """A moment in the user's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+class Screen:
+    """Where things are shown."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.out = Console(stderr=json, highlight=False, soft_wrap=False)
+        self.err = Console(stderr=True, highlight=False)
+        self._told_at = 0.0
+        self._stage = ""
+
+    # --- Words -----------------------------------------------------------------------------
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """A line."""
+        self.out.print(Text(text, style=style), soft_wrap=True)
+
+    def error(self, what: str, hint: str = "") -> None:
+        """What went wrong, and what to do."""
+        self.err.print(Text(visible_lines(what), style="red"), soft_wrap=True)
+        if hint:
+            self.err.print(Text(visible_lines(hint)), soft_wrap=True)
+
+    def ask(self, question: str) -> bool:
+        """A question to be answered with y; anything else is no."""
+        self.err.print(f"{question} [y/N] ", end="")
+        try:
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+        except KeyboardInterrupt:
+            return False
+
+    def told(self, stage: str, done: int, total: int | None) -> None:
+        """How far a stage has come: one line, redrawn on a terminal."""
+        now = time.monotonic()
+        new = stage != self._stage
+        finished = done == total
+        every = 0.1 if self.err.is_terminal else PLAIN_EVERY
+        if not new and not finished and now - self._told_at < every:
+            return
+        self._stage, self._told_at = stage, now
+        of = f" of {number(total)}" if total is not None else ""
+        line = f"{stage}: {number(done)}{of}"
+        if self.err.is_terminal:
+            self.err.print(Text(line), end="\n" if finished else "\r")
+        elif not new or finished:
+            self.err.print(line)
+
+    # --- The plan --------------------------------------------------------------------------
+
+    def plan(self, plan: Plan) -> None:
+        """What will happen."""
+        campaign, delivery = plan.campaign, plan.campaign.delivery
+        rows = sum(plan.dispositions.values())
+        table = Table.grid(padding=(0, 2))
+        table.add_row("Run", plan.run.run + (", taken up again" if plan.resumed else ""))
+        counts = ", ".join(
+            f"{number(plan.dispositions[one])} {one}"
+            for one in _ORDER
+            if plan.dispositions.get(one)
+        )
+        table.add_row("List", f"{number(rows)} rows: {counts}")
+        table.add_row("Due now", _due(plan))
+        sender = campaign.sender.mailbox
+        table.add_row("From", visible(f"{sender.name} <{sender.address.mailbox}>".strip()))
+        table.add_row("Subject", visible(campaign.message.subject))
+        table.add_row("Via", _via(plan))
+        limits = campaign.throttle.default
+        rate = f"{limits.rate * 60:g} messages a minute" if limits.rate else "no rate limit"
+        table.add_row(
+            "Limits",
+            f"a destination: {limits.connections} at a time, {rate}, "
+            f"{limits.messages_per_connection} a connection; "
+            f"{delivery.connections} connections in all",
+        )
+        for name, own in campaign.throttle.domains.items():
+            pace = f"{own.rate * 60:g} a minute" if own.rate else "no rate limit"
+            table.add_row("", f"{name}: {own.connections} at a time, {pace}")
+        dkim = campaign.dkim
+        signed = f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"
+        table.add_row("Signed", signed)
+        if plan.new_key:
+            table.add_row("", f"a practice key was made: {plan.new_key.name}")
+        least = plan.seconds
+        table.add_row("Time", f"at least {duration(least)}" if least else "as fast as the server takes it")
+        self.out.print(table)
+
+    # --- Sending ---------------------------------------------------------------------------
+
+    def watching(self) -> "Watching":
+        """The display of a run that is going on; a context manager."""
+        return Watching(self.err)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """How the sending ended, and what to do next."""
+        self.say()
+        self._dispositions(outcome.dispositions)
+        for line in next_steps(outcome):
+            self.say(line)
+
+    def nothing_due(self, plan: Plan) -> None:
+        """There is nothing to send."""
+        self.say(
+            "Nothing is due. To send it to the whole list again as a new mailing: --new-run."
+            if plan.resumed
+            else "Nobody in the list can be mailed."
+        )
+
+    # --- Messages --------------------------------------------------------------------------
+
+    def message(
+        self, message: Message, headers: list[tuple[str, str]], text: str, parts: list[str]
+    ) -> None:
+        """A message in readable form."""
+        self.say(f"Return-Path: <{visible(message.return_path)}>", "dim")
+        for name, value in headers:
+            self.say(visible(f"{name}: {value}"))
+        self.say()
+        self.say(visible_lines(text.replace("\r\n", "\n")))
+        for part in parts:
+            self.say(visible(f"[{part}]"), "dim")
+
+    def proof(self, proven: bool | None) -> None:
+        """Whether the bytes shown are those that were sent."""
+        said = {
+            True: "These are the bytes that were offered: their SHA-256 is the ledger's.",
+            False: "These are NOT the bytes that were offered: their SHA-256 differs.",
+            None: "This message was not offered yet.",
+        }
+        self.err.print(said[proven], soft_wrap=True)
+
+    def public_key(self, key: PublicKey) -> None:
+        """What to publish for a new key."""
+        self.say(f"wrote {key.path} (only you can read it)")
+        self.say("Publish this TXT record:")
+        self.say()
+        self.out.print(Text(f"{key.name}. IN TXT ( {_txt(key.record)} )"), soft_wrap=True)
+
+    # --- What came back --------------------------------------------------------------------
+
+    def counting(self, items: Iterable[T], stage: str) -> Iterator[T]:
+        """The items, counted on the screen as they go by."""
+        count = 0
+        for count, item in enumerate(items, 1):
+            yield item
+            self.told(stage, count, None)
+        self.told(stage, count, count)
+
+    def came_back(self, counts: Mapping[str, int]) -> None:
+        """What an import found."""
+        mails = sum(n for name, n in counts.items() if name != "suppressed")
+        self.say(f"{number(mails)} mails read")
+        for name, what in CAME_BACK.items():
+            if counts.get(name):
+                self.say(f"  {number(counts[name]):>6}  {what}")
+
+    # --- Reports ---------------------------------------------------------------------------
+
+    def report(self, report: RunReport) -> None:
+        """One run in sums."""
+        run = report.run
+        ended = f", ended {moment(run.ended)}" if run.ended else ", not ended"
+        self.say(f"{run.run}  ({run.campaign})", "bold")
+        self.say(f"started {moment(run.started or run.created)}{ended}")
+        self.say()
+        self._dispositions(report.dispositions)
+        if report.reasons:
+            self._reasons(report.reasons)
+        if report.destinations:
+            self._destinations(report.destinations)
+        for line in after_report(report):
+            self.say(line)
+
+    def _dispositions(self, counts: dict[Disposition, int]) -> None:
+        rows = sum(counts.values())
+        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+        table.add_column("disposition")
+        table.add_column("rows", justify="right")
+        table.add_column("share", justify="right")
+        table.add_column("what it means", overflow="fold", style="dim")
+        for one in _ORDER:
+            if count := counts.get(one, 0):
+                share = f"{100 * count / rows:.1f} %"
+                name = Text(one, style=_STYLE.get(one, ""))
+                table.add_row(name, number(count), share, MEANING[one])
+        table.add_row("all rows", number(rows), "", "")
+        self.out.print(table)
+        self.say()
+
+    def _reasons(self, reasons: dict[Reason, int]) -> None:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+        table.add_column("reason")
+        table.add_column("rows", justify="right")
+        table.add_column("whose matter")
+        for reason, count in reasons.items():
+            table.add_row(reason, number(count), reason.scope)
+        self.out.print(table)
+        self.say()
+
+    def _destinations(self, destinations: dict[str, dict[Disposition, int]], most: int = 15) -> None:
+        shown = [one for one in _ORDER if any(one in has for has in destinations.values())]
+        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+        table.add_column("destination", overflow="fold")
+        for one in shown:
+            table.add_column(one, justify="right")
+        ranked = sorted(destinations.items(), key=lambda item: -sum(item[1].values()))
+        for name, has in ranked[:most]:
+            cells = (number(has[one]) if one in has else "" for one in shown)
+            table.add_row(visible(name), *cells)
+        self.out.print(table)
+        if len(ranked) > most:
+            self.say(f"and {number(len(ranked) - most)} more destinations; --json has them all")
+        self.say()
+
+    def runs(self, runs: Iterable[Run]) -> None:
+        """Runs, a line each."""
+        for run in runs:
+            self.say(f"{run.run}  {run.state}  started {moment(run.started or run.created)}")
+
+    def story(self, run: Run, delivery: Delivery, history: Sequence[Event]) -> None:
+        """What happened to one recipient in one run."""
+        reason = f" ({delivery.reason})" if delivery.reason else ""
+        self.say(f"{visible(delivery.mailbox)}  {run.run}, row {delivery.row}", "bold")
+        self.say(f"{delivery.disposition}{reason}: {MEANING[delivery.disposition]}")
+        for event in history:
+            said = f" {event.code or ''} {visible(event.text)}".rstrip() if event.text else ""
+            by = f" [{visible(event.host)}]" if event.host else ""
+            self.say(f"  {moment(event.at)}  {event.kind}{by}{said}")
+
+    def suppressions(self, entries: Iterable[Suppression]) -> None:
+        """Entries of the suppression list, a line each."""
+        for entry in entries:
+            scope = f", campaign {entry.scope}" if entry.scope else ""
+            lifted = f"; lifted {moment(entry.removed)}: {entry.consent}" if entry.removed else ""
+            note = f" ({entry.note})" if entry.note else ""
+            self.say(
+                visible(
+                    f"{entry.key}  {entry.reason}{note}, since {moment(entry.added)}, "
+                    f"by {entry.source}{scope}{lifted}"
+                )
+            )
+
+
+def visible_lines(text: str) -> str:
+    """`visible`, but lines stay lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _txt(record: str) -> str:
+    # A character-string in a TXT record holds 255 octets (RFC 1035 §3.3).
+    return " ".join(f'"{record[at : at + 250]}"' for at in range(0, len(record), 250))
+
+
+def _due(plan: Plan) -> str:
+    due = f"{number(plan.due)} messages to {number(len(plan.destinations))} destinations"
+    if plan.next_due:
+        due += f"; more are deferred, the next until {moment(plan.next_due)}"
+    return due
+
+
+def _via(plan: Plan) -> str:
+    delivery = plan.campaign.delivery
+    if delivery.via == "sandbox":
+        return "the practice Internet on this machine: nothing leaves it"
+    if delivery.via == "maildir":
+        return f"files in {delivery.maildir}"
+    who = f" as {delivery.username}" if delivery.username else ""
+    return f"relay {delivery.host}:{delivery.port}, {delivery.security}{who}"
+
+
+def next_steps(outcome: Outcome) -> list[str]:
+    """What the last lines after a sending say."""
+    counts, run = outcome.dispositions, outcome.run.run
+    lines = []
+    if doubtful := counts.get(Disposition.DOUBTFUL, 0):
+        lines.append(
+            f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
+            "sent again unless you say --resend-doubtful."
+        )
+    if queued := counts.get(Disposition.QUEUED, 0):
+        stopped = "Stopped" if outcome.interrupted else "Not finished"
+        lines.append(
+            f"{stopped}: {number(queued)} not offered yet. Run the same command again to go on; "
+            "nobody gets it twice."
+        )
+    if outcome.next_due:
+        lines.append(
+            f"{number(counts.get(Disposition.DEFERRED, 0))} deferred; the next is due at "
+            f"{moment(outcome.next_due)}. Run the same command again then."
+        )
+    if outcome.settled:
+        lines.append(f"Settled. What comes back: `mailblast bounces import`; the account: `mailblast report {run}`.")
+    return lines
+
+
+def after_report(report: RunReport) -> list[str]:
+    """What the last lines of a report say."""
+    lines = []
+    if report.doubtful:
+        lines.append("Doubtful (the connection broke after the last dot; they may have it):")
+        lines += [f"  {visible(address)}" for address in report.doubtful[:20]]
+        if len(report.doubtful) > 20:
+            lines.append(f"  and {len(report.doubtful) - 20} more; --json lists them")
+        lines.append("Send to them once more with: mailblast send … --resend-doubtful")
+    if report.dispositions.get(Disposition.ACCEPTED) and report.open_until:
+        lines.append(
+            "Accepted is not delivered: notices may come back until "
+            f"{moment(report.open_until)}. Import them with: mailblast bounces import MAILBOX"
+        )
+    if report.dispositions.get(Disposition.INVALID):
+        lines.append(
+            f"The invalid rows as they came: mailblast report {report.run.run} --export rejected.csv"
+        )
+    if any(report.dispositions.get(one) for one in (Disposition.QUEUED, Disposition.DEFERRED)):
+        lines.append("Something is still due: run `mailblast send` again.")
+    return lines
+
+
+class Watching:
+    """Progress: a small table that is redrawn, or plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=5, transient=True)
+        self._began = time.monotonic()
+        self._told_at = self._began
+
+    def __enter__(self) -> "Watching":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def __call__(self, tally: Tally) -> None:
+        """Show how far it is."""
+        if self._console.is_terminal:
+            self._live.update(self._table(tally))
+        elif time.monotonic() - self._told_at >= PLAIN_EVERY:
+            self._told_at = time.monotonic()
+            self._console.print(self._line(tally), soft_wrap=True)
+
+    def _line(self, tally: Tally) -> str:
+        counts = ", ".join(f"{number(n)} {one}" for one, n in tally.dispositions.items() if n)
+        return f"{number(tally.rows - tally.due)} of {number(tally.rows)} ({self._pace(tally)}): {counts}"
+
+    def _pace(self, tally: Tally) -> str:
+        seconds = time.monotonic() - self._began
+        rate = tally.settled_now / seconds if seconds > 0.5 else 0.0
+        left = f", {duration(tally.due / rate)} left" if rate > 0 and tally.due else ""
+        return f"{rate:,.0f} a second{left}"
+
+    def _table(self, tally: Tally) -> Table:
+        table = Table.grid(padding=(0, 2))
+        done = tally.rows - tally.due
+        table.add_row("done", f"{number(done)} of {number(tally.rows)}", self._pace(tally))
+        for one in _ORDER:
+            if count := tally.dispositions.get(one, 0):
+                table.add_row(Text(one, style=_STYLE.get(one, "")), number(count), "")
+        if tally.deferrals:
+            table.add_row("deferrals", number(tally.deferrals), "")
+        for name, has in tally.slowest(3):
+            table.add_row(escape(visible(name)), f"{number(has.waiting)} waiting", "")
+        return table
+
+
