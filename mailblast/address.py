@@ -149,11 +149,12 @@ def _address(local: str, domain: str) -> Address:
 # needed to write Persian, Hindi and emoji.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)  # RFC 5322 §3.2.4
 
 
 def _parse_name(text: str) -> str | Refusal:
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        name = re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+    if quoted := _QUOTED.fullmatch(text):
+        name = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL)
     elif "@" in text or "<" in text or '"' in text:
         return Refusal('write exactly one address; put a name with @, < or " in quotes')
     else:

@@ -6,7 +6,6 @@ each content whatever the number of runs.  The recipients are not in it: the led
 row by row.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -39,14 +38,6 @@ def _copy(campaign: Campaign, workspace: Path, fresh: Path) -> None:
             target = home / path.relative_to(campaign.directory)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-    # The settings name the list, and loading wants to see a file.
-    stand_in = _list_in(home, campaign)
-    stand_in.parent.mkdir(parents=True, exist_ok=True)
-    stand_in.write_text("email\n")
-
-
-def _list_in(home: Path, campaign: Campaign) -> Path:
-    return home / os.path.relpath(campaign.recipients.file, campaign.directory)
 
 
 def kept(state: Path, name: str, digest: str) -> Campaign:
@@ -55,4 +46,4 @@ def kept(state: Path, name: str, digest: str) -> Campaign:
     Raises UserError when it is no longer there.
     """
     copy = state / "content" / digest
-    return load(copy / name, copy)
+    return load(copy / name, copy, listed=False)

@@ -63,7 +63,9 @@ class Directory:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConnectionFailed(f"{self._directory}: {error.strerror}", permanent=True) from error
+            raise ConnectionFailed(
+                f"{self._directory}: {error.strerror}", permanent=True
+            ) from error
         return _Files(self._directory)
 
 

@@ -50,7 +50,9 @@ def dkim_key(campaign: Campaign, workspace: Path) -> tuple[bytes | None, Path | 
     path = key_path(campaign.dkim, workspace)
     made = None
     if not path.exists() and campaign.delivery.via == "sandbox":
-        new_dkim_key(campaign.dkim.domain, campaign.dkim.selector, campaign.dkim.algorithm, path)
+        new_dkim_key(
+            campaign.dkim.domain, campaign.dkim.selector, campaign.dkim.algorithm, path
+        )
         made = path
     return read_key(path, campaign.dkim), made
 

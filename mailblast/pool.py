@@ -91,7 +91,9 @@ class Pool:
         """
         return await self._run(check, batch)
 
-    async def _run(self, work: Callable[[Composer, Sequence[Due]], T], batch: Sequence[Due]) -> T:
+    async def _run(
+        self, work: Callable[[Composer, Sequence[Due]], T], batch: Sequence[Due]
+    ) -> T:
         if self._processes is None:
             return work(self._here, batch)
         loop = asyncio.get_running_loop()
@@ -118,7 +120,10 @@ def compose(composer: Composer, batch: Sequence[Due]) -> list[Message | Refusal]
 def check(composer: Composer, batch: Sequence[Due]) -> list[Refusal | None]:
     """Compose a batch without signing it, within the bounds."""
     with bounded():
-        return [one if isinstance(one, Refusal) else None for one in map(composer.compose, batch)]
+        return [
+            one if isinstance(one, Refusal) else None
+            for one in map(composer.compose, batch)
+        ]
 
 
 @contextmanager
@@ -164,7 +169,7 @@ _workbench: Workbench | None = None
 
 
 def _begin(workbench: Workbench) -> None:
-    global _workbench  # noqa: PLW0603 - a worker process has one, from its first moment
+    global _workbench
     _workbench = workbench
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -48,7 +48,9 @@ def preview(directory: Path, row: int | None, address: str | None) -> Seen:
     workspace = campaigns.find_workspace(directory)
     campaign = campaigns.load(directory, workspace)
     settings = campaign.recipients
-    recipients = open_recipients(settings.file, email=settings.email, encoding=settings.encoding)
+    recipients = open_recipients(
+        settings.file, email=settings.email, encoding=settings.encoding
+    )
     found = _row(recipients, row, address)
     pem = _key_if_there(campaign, workspace)
     # Tags that work are made when a run is; these here belong to nobody.
@@ -106,7 +108,9 @@ def again(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> Seen
     if campaign.dkim is not None:
         known = document.get("dkim_key")
         pem = (
-            read_key(Path(known), campaign.dkim) if known else dkim_key(campaign, workspace)[0]
+            read_key(Path(known), campaign.dkim)
+            if known
+            else dkim_key(campaign, workspace)[0]
         )
     columns = columns_of(run.header, campaign.recipients.email)
     bench = Workbench(campaign, columns, run.run, keyring(ledger), pem)
@@ -115,7 +119,9 @@ def again(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> Seen
     return Seen(delivery.row, message, proven)
 
 
-def story(ledger: Ledger, key: str, run: Run | None) -> Iterator[tuple[Run, Delivery, list[Event]]]:
+def story(
+    ledger: Ledger, key: str, run: Run | None
+) -> Iterator[tuple[Run, Delivery, list[Event]]]:
     """What happened to an address: in one run, or in all of them, the oldest first."""
     for one in [run] if run else ledger.runs.all():
         delivery = ledger.deliveries.find(one.number, key)
@@ -127,15 +133,26 @@ def readable(content: bytes) -> tuple[list[tuple[str, str]], str, list[str]]:
     """The headers, the text part and the names of the other parts of a message."""
     parsed = email.message_from_bytes(content, policy=email.policy.default)
     text = parsed.get_body(("plain",))
-    parts = [_label(part) for part in parsed.walk() if not part.is_multipart() and part is not text]
-    headers = [(name, re.sub(r"\s*\r?\n\s+", " ", str(value))) for name, value in parsed.items()]
+    parts = [
+        _label(part)
+        for part in parsed.walk()
+        if not part.is_multipart() and part is not text
+    ]
+    headers = [
+        (name, re.sub(r"\s*\r?\n\s+", " ", str(value))) for name, value in parsed.items()
+    ]
     return headers, text.get_content() if text else "", parts
 
 
 def _label(part: email.message.EmailMessage) -> str:
-    size = len(part.get_payload(decode=True) or b"")
+    size = len(_bytes_of(part))
     name = part.get_filename() or part.get("Content-ID") or ""
     return f"{part.get_content_type()} {name} {size:,} bytes".replace("  ", " ")
+
+
+def _bytes_of(part: email.message.Message) -> bytes:
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
 
 
 def as_page(content: bytes) -> str:
@@ -150,9 +167,7 @@ def as_page(content: bytes) -> str:
     page: str = body.get_content()
     for part in parsed.walk():
         if cid := part.get("Content-ID"):
-            encoded = base64.b64encode(part.get_payload(decode=True)).decode()
+            encoded = base64.b64encode(_bytes_of(part)).decode()
             address = f"data:{part.get_content_type()};base64,{encoded}"
             page = page.replace(f"cid:{cid.strip('<> ')}", address)
     return page
-
-

@@ -94,7 +94,9 @@ def _read_rules() -> tuple[Rule, ...]:
     return tuple(
         Rule(
             Reason(rule["reason"]),
-            re.compile(rule["text"], re.IGNORECASE | re.VERBOSE) if "text" in rule else None,
+            re.compile(rule["text"], re.IGNORECASE | re.VERBOSE)
+            if "text" in rule
+            else None,
             re.compile(rule["status"]) if "status" in rule else None,
             frozenset(rule.get("codes", ())),
         )

@@ -29,7 +29,8 @@ csv.field_size_limit(MAX_FIELD)  # there is one limit in the process; nobody nee
 
 # In a template these are not names of variables but words of Jinja's own.
 _TAKEN = frozenset({
-    "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "super", "true",
+    "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "super",
+    "true",
 })  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class Reconcile:
             delivery.id, kind, now, 0, reason, report.code, report.status, report.text,
             report.mta, digest=digest,
         )  # fmt: skip
-        entries = ()
+        entries: tuple[Entry, ...] = ()
         if address_is_dead(outcome) and delivery.key:
             said = f"{report.status} {report.text}".strip()
             entries = (Entry(delivery.key, Reason.HARD_BOUNCE, said),)

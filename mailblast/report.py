@@ -76,7 +76,9 @@ def report(ledger: Ledger, run: Run) -> RunReport:
         dispositions=ledger.runs.dispositions(run.number),
         reasons=ledger.runs.reasons(run.number),
         destinations=ledger.runs.destinations(run.number),
-        doubtful=tuple(one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)),
+        doubtful=tuple(
+            one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)
+        ),
         open_until=_open_until(ledger, run),
     )
 
@@ -118,7 +120,7 @@ def export_rejected(ledger: Ledger, run: Run, path: Path) -> int:
         writer.writerow([*map(_harmless, run.header), "reason", "explanation"])
         count = 0
         for cells, reason, text in _rejected(ledger, run):
-            # A row with too many or too few cells keeps them; the reason stands where it is looked for.
+            # A row with too few cells is filled up: the reason stands in its own column.
             padded = [*cells, *[""] * (len(run.header) - len(cells))]
             writer.writerow([*map(_harmless, padded), reason, _harmless(text)])
             count += 1

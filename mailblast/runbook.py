@@ -26,7 +26,7 @@ class _Renamed(Storage):
 
     def read(self) -> dict[str, dict[str, Any]] | None:
         try:
-            return json.loads(self._path.read_text()) or None  # type: ignore[no-any-return]
+            return json.loads(self._path.read_text()) or None
         except FileNotFoundError:
             return None
         except ValueError:

@@ -33,7 +33,10 @@ OVERSIGNED = (
     "content-type", "list-unsubscribe", "list-unsubscribe-post",
 )  # fmt: skip
 # A mailing list on the way may have a List-Id of its own to add: signed, not oversigned.
-SIGNED = ("content-transfer-encoding", "list-id", "feedback-id")
+SIGNED = (
+    "content-transfer-encoding", "list-id", "feedback-id", "list-help", "list-archive",
+    "list-owner", "list-post", "list-subscribe", "cfbl-address", "cfbl-feedback-id",
+)  # fmt: skip
 
 RSA_BITS = 2048  # RFC 8301 §3.2: signers SHOULD use at least 2048 bits
 MIN_RSA_BITS = 1024  # …and MUST NOT use fewer than 1024

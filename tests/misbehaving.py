@@ -175,6 +175,17 @@ async def silence(connection: Connection) -> None:
     raise _Over
 
 
+async def content(connection: Connection) -> None:
+    """Read content up to the dot, then do what the script says of it."""
+    await connection.server._content(connection)
+
+
+async def deaf(connection: Connection) -> None:
+    """Read nothing more, but keep the connection."""
+    connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.sleep(60)
+
+
 async def close(_: Connection) -> None:
     """End the connection in order."""
     raise _Over

@@ -1,5 +1,7 @@
 """Delivery status notices: what is read, in spite of their faults, and what is refused."""
 
+import base64
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -166,8 +168,6 @@ def test_types_of_the_status(kind: str) -> None:
 
 def test_base64() -> None:
     """A delivery status in base64 is decoded (RFC 6533 §6 allows it)."""
-    import base64
-
     status = base64.encodebytes((MESSAGE + RECIPIENT).encode()).decode()
     kind = "message/global-delivery-status\nContent-Transfer-Encoding: base64"
 

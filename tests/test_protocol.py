@@ -373,8 +373,10 @@ def test_parameters():
 
     assert lines.split(b"\r\n")[:2] == [
         b"MAIL FROM:<b+x@example.com> SIZE=25 RET=HDRS ENVID=run+201+2B2",
-        (b"RCPT TO:<a+b=c@example.net> NOTIFY=FAILURE,DELAY"
-        b" ORCPT=rfc822;a+2Bb+3Dc@example.net"),
+        (
+            b"RCPT TO:<a+b=c@example.net> NOTIFY=FAILURE,DELAY"
+            b" ORCPT=rfc822;a+2Bb+3Dc@example.net"
+        ),
     ]
 
 
@@ -385,8 +387,10 @@ def test_smtputf8():
 
     assert lines.decode().split("\r\n")[:2] == [
         "MAIL FROM:<> SIZE=20 BODY=8BITMIME SMTPUTF8 RET=HDRS",
-        ("RCPT TO:<jör+g\\@example.net> NOTIFY=FAILURE,DELAY"
-        " ORCPT=utf-8;jör\\x{2B}g\\x{5C}@example.net"),
+        (
+            "RCPT TO:<jör+g\\@example.net> NOTIFY=FAILURE,DELAY"
+            " ORCPT=utf-8;jör\\x{2B}g\\x{5C}@example.net"
+        ),
     ]
 
 

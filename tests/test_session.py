@@ -18,11 +18,14 @@ import uvloop
 from mailblast.errors import ConnectionFailed
 from mailblast.smtp.protocol import Answer, Envelope, Phase, Ready
 from mailblast.smtp.session import RFC_5321, Server, Session, TimeLimits, opening
+from mailblast.smtp.session.wire import SLICE
 from tests.misbehaving import (
     EXTENSIONS,
     Authority,
     Misbehaving,
     close,
+    content,
+    deaf,
     delay,
     drip,
     endless,
@@ -45,8 +48,14 @@ FAST = TimeLimits(greeting=2, mail=0.2, rcpt=0.2, data=0.2, block=0.4, dot=0.5, 
 
 @pytest.fixture(params=[asyncio, uvloop], ids=["asyncio", "uvloop"])
 def run(request):
-    """Runs a coroutine on this kind of loop; nothing may be left behind."""
-    yield request.param.run
+    """Runs a coroutine on this kind of loop."""
+    return request.param.run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind():
+    """A transport or a task that nobody closed warns when it is collected."""
+    yield
     gc.collect()
 
 
@@ -143,7 +152,10 @@ def test_two_round_trips_a_message(run):
                 await asyncio.sleep(0.05)
             await reader.read()
             writer.close()
+            await writer.wait_closed()
+            served.set()
 
+        served = asyncio.Event()
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             session = await Session.open(Server("127.0.0.1", port, "none"), FAST)
@@ -151,6 +163,7 @@ def test_two_round_trips_a_message(run):
             await asyncio.sleep(0.1)
             assert (await session.commit()).accepted
             await session.quit()
+            await served.wait()
         return segments
 
     assert [s.count(b"\r\n") for s in run(main())] == [3, 1, 1]
@@ -164,8 +177,8 @@ def test_encrypted_and_authenticated(run, authority, security):
         tls = {"tls": authority.good(), "wrapped": security == "tls"}
         async with Misbehaving(**tls) as server:
             settings = {"username": "user", "password": CANARY, "ca_file": authority.file}
-            session = await Session.open(at(server, security=security, **settings), FAST)
-            big = CONTENT * 20_000
+            session = await Session.open(at(server, security=security, **settings))
+            big = CONTENT * 5_000
             assert (await deliver(session)).accepted
             assert (await deliver(session, content=big)).accepted
             await session.quit()
@@ -181,18 +194,24 @@ def test_encrypted_and_authenticated(run, authority, security):
 
 
 def test_a_large_message_to_a_slow_server(run):
-    """Content waits for the server; it is not piled up, and arrives as it was."""
+    """Content waits for the server, a slice at a time, and arrives as it was."""
 
     async def main():
-        big = b"".join(b".%d\r\n" % n for n in range(900_000))
-        script = {"DATA": "354 go", "connect": several(delay(0), say("220 hi"))}
-        async with Misbehaving(script) as server:
+        big = (b"." + b"x" * 990 + b"\r\n") * 16_000
+        script = {"DATA": several(send(b"354 go\r\n"), delay(0.3), content)}
+        async with Misbehaving(script, extensions=("PIPELINING",)) as server:
             session = await Session.open(at(server), RFC_5321)
-            assert (await deliver(session, content=big)).accepted
+            offering = asyncio.create_task(session.offer(ENVELOPE, big))
+            waiting = []
+            while not offering.done():
+                waiting.append(session._wire._transport.get_write_buffer_size())
+                await asyncio.sleep(0.001)
+            assert (await session.commit()).accepted
             await session.quit()
             assert server.messages[0].content == big
+            return waiting
 
-    run(main())
+    assert 0 < max(run(main())) <= SLICE
 
 
 # -- FAULTS 11 to 15: after the dot -------------------------------------------------------
@@ -354,7 +373,7 @@ def test_a_server_that_takes_no_content(run):
     """The limit of a data block fires; the message was not accepted."""
 
     async def main():
-        script = {"DATA": several(send(b"354 go\r\n"), delay(5), close)}
+        script = {"DATA": several(send(b"354 go\r\n"), deaf)}
         async with Misbehaving(script, extensions=("PIPELINING",)) as server:
             session = await Session.open(at(server), FAST)
             return await deliver(session, content=CONTENT * 300_000)
@@ -561,7 +580,7 @@ def test_injected_behind_the_220(run, authority, extra):
 @pytest.mark.parametrize(
     ("certificate", "says"),
     [
-        ("other_host", "not valid for '127.0.0.1'"),
+        ("other_host", "IP address mismatch"),
         ("expired", "has expired"),
         ("self_signed", "self-signed"),
         ("unknown_authority", "unable to get local issuer"),
@@ -579,7 +598,7 @@ def test_bad_certificate(run, authority, security, certificate, says):
 
     error, server = run(main())
     assert error.permanent
-    assert says.replace("'127", "'127") in str(error) or "IP address mismatch" in str(error)
+    assert says in str(error)
     assert "AUTH" not in server.verbs
     assert not knows_the_password(server.record)
 
@@ -691,7 +710,7 @@ def test_no_password_in_clear_to_another_machine():
         ({"connect": reset}, 0, "connection"),
         ({"connect": silence}, 0, "no answer within 0.3 s"),
         ({"connect": drip("220 hello", 0.1)}, 0, "no answer within 0.3 s"),
-        ({"connect": garbage}, 0, "not a reply"),
+        ({"connect": garbage}, 0, "no SMTP"),
         ({"connect": endless(b"220-x\r\n")}, 0, "too long"),
         ({"EHLO": "550 you again"}, 550, "you again"),
         ({"EHLO": close}, 0, "closed the connection"),

@@ -5,8 +5,8 @@ Rule: any bytes at all give parts or a `Refusal`, in linear time and bounded mem
 Not the standard library's parser, for what it does with hostile input: it recurses (some
 1,000 parts one in another end in RecursionError), makes an object of each of 40,000 parts
 and is quadratic in encoded words; bounding the input first would need this very scan.  It
-is also stricter than notices are: it finds no fields in a delivery status whose groups run
-together, or that was sent in base64.  What is needed of MIME is small: boundary lines
+is also stricter than notices are: of groups that run together it makes one, and a delivery
+status in base64 it leaves encoded.  What is needed of MIME is small: boundary lines
 (RFC 2046 §5.1.1), field names, folding.  Encoded words are left as they are.
 """
 

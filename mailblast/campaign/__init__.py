@@ -171,8 +171,12 @@ def find_workspace(start: Path) -> Path:
     return start
 
 
-def load(directory: Path, workspace: Path) -> Campaign:
-    """Read the campaign in `directory`; raises Problems with all that is wrong with it."""
+def load(directory: Path, workspace: Path, *, listed: bool = True) -> Campaign:
+    """Read the campaign in `directory`; raises Problems with all that is wrong with it.
+
+    `listed` says that the list of recipients must be there: a copy that was kept to print
+    its messages again does without.
+    """
     directory, workspace = directory.resolve(), workspace.resolve()
     if not directory.is_dir():
         raise UserError(
@@ -183,6 +187,7 @@ def load(directory: Path, workspace: Path) -> Campaign:
         raise Problems(problems)
     problems += consistency(settings)
     problems += files.missing(settings, directory)
+    problems += files.missing_list(settings, directory) if listed else ()
     if problems:
         raise Problems(sorted(problems, key=_place))
     return _campaign(settings, directory)

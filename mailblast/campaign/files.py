@@ -40,10 +40,14 @@ def inside(directory: Path, path: Path) -> bool:
 
 
 def missing(settings: Settings, directory: Path) -> Iterator[Problem]:
-    """What is missing or out of place among the files."""
+    """What is missing or out of place among the files, but for the list."""
     yield from _messages(directory)
     yield from _suppression(directory)
     yield from _attachments(settings, directory)
+
+
+def missing_list(settings: Settings, directory: Path) -> Iterator[Problem]:
+    """Whether the list of recipients is missing."""
     where = settings.where("recipients", "file")
     file = recipients(settings, directory)
     if not file.is_file():

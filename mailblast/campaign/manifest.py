@@ -69,13 +69,16 @@ def content_files(campaign: Campaign) -> Iterator[tuple[str, Path]]:
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """What differs between the entries of two manifests, a sentence each.
 
-    As "message.html changed", "[sender] from changed", "terms.pdf was added".
+    As "message.html changed", "[sender] from changed", "message.txt was added".  A file that
+    came to lie beside the others, such as an exported report, is no part of any message.
     """
     sentences = []
     for name in sorted({*old, *new}):
         if name not in new:
             sentences.append(f"{name} was removed")
         elif name not in old:
+            if not name.startswith(("message.", "[")):
+                continue
             sentences.append(f"{name} was added")
         elif old[name] != new[name]:
             sentences.append(f"{name} changed")

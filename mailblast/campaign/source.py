@@ -92,7 +92,7 @@ def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
     depth = 0
     header = value = False
     line = start = 1
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN.finditer(f"{text}\n"):
         kind, word = token.lastgroup, token.group()
         if value:
             depth += (word in "[{") - (word in "]}") if kind == "other" else 0
@@ -110,5 +110,3 @@ def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
                 yield table, start
             header, value, parts = False, False, []
         line += word.count("\n")
-    if header:
-        yield tuple(parts), start

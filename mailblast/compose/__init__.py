@@ -150,8 +150,8 @@ class Composer:
         if url:
             links.append(f"{url.rstrip('/')}/{mark}")
         if mailto:
-            local, _, domain = mailto.rpartition("@")
-            links.append(f"mailto:{quote(local)}+{mark}@{domain}?subject=unsubscribe")
+            local, _, domain = quote(mailto, safe="@+").rpartition("@")
+            links.append(f"mailto:{local}+{mark}@{domain}?subject=unsubscribe")
         return tuple(links)
 
     def _personal(self, due: Due, rendered: Rendered, tags: _Tags) -> Personal:

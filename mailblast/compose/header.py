@@ -68,7 +68,7 @@ def unstructured(name: str, value: str) -> bytes:
     ASCII that looks like an encoded word is encoded too, so that the reader sees what was
     written.
     """
-    value = value.strip()
+    value = value.strip(" ")
     if _PLAIN.fullmatch(value) and "=?" not in value:
         folded = fold(name, value)
         if max(map(len, folded.split(b"\r\n"))) <= MAX_LINE - len(name):

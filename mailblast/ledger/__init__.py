@@ -14,7 +14,13 @@ from pathlib import Path
 from mailblast.errors import Refused, UserError
 from mailblast.ledger.commit import GroupCommit
 from mailblast.ledger.database import Database
-from mailblast.ledger.deliveries import Claim, Deliveries, Delivery, keys_of, suppression_reason
+from mailblast.ledger.deliveries import (
+    Claim,
+    Deliveries,
+    Delivery,
+    keys_of,
+    suppression_reason,
+)
 from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.imports import Imports, Returned
 from mailblast.ledger.runs import Run, Runs

@@ -80,7 +80,9 @@ class Deliveries:
         `dated`, from which the message's Date comes, whenever it may be sent.
         """
         with self._database.writing() as connection:
-            rows = [row for want in claim.wants.items() for row in _due(connection, claim, want)]
+            rows = [
+                row for want in claim.wants.items() for row in _due(connection, claim, want)
+            ]
             struck = _suppressed(connection, rows, claim.scope)
             record(connection, [_stop(id_, why, claim.at) for id_, why in struck.items()])
             taken = [row for row in rows if row.id not in struck]
@@ -240,9 +242,7 @@ def _suppressed(connection: Connection, rows: Sequence[Any], scope: str) -> dict
     found = listed(connection, [key for some in theirs.values() for key in some], scope)
     if not found:
         return {}
-    return {
-        row: found[key] for row, some in theirs.items() for key in some if key in found
-    }
+    return {row: found[key] for row, some in theirs.items() for key in some if key in found}
 
 
 def keys_of(key: str) -> tuple[str, ...]:

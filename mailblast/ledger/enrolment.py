@@ -40,9 +40,15 @@ class Enrolment:
     def enter(self, batch: Sequence[Row]) -> None:
         """Enter some rows, durably."""
         with self._database.writing() as connection:
-            first = 1 + (connection.execute(select(func.max(deliveries.c.id))).scalar() or 0)
+            first = 1 + (
+                connection.execute(select(func.max(deliveries.c.id))).scalar() or 0
+            )
             rows = [self._delivery(first + n, row) for n, row in enumerate(batch)]
-            facts = [_invalid(row["id"], bad, self._at) for row, bad in zip(rows, batch, strict=True) if bad.reason]
+            facts = [
+                _invalid(row["id"], bad, self._at)
+                for row, bad in zip(rows, batch, strict=True)
+                if bad.reason
+            ]
             facts += self._set_aside_duplicates(connection, rows)
             facts += self._set_aside_suppressed(connection, rows)
             connection.execute(insert(deliveries), rows)
@@ -72,14 +78,22 @@ class Enrolment:
     ) -> list[Event]:
         good = [row for row in rows if row["key"] is not None]
         values = {"run": self._run.number, "keys": [row["key"] for row in good]}
-        first = {key: line for key, line in connection.execute(_STANDING, values)}
+        first = dict(connection.execute(_STANDING, values).tuples())
         facts = []
         for row in good:
             line = first.setdefault(row["key"], row["line"])
             if line != row["line"]:
                 row.update(key=None, disposition="invalid", reason=Reason.DUPLICATE)
                 text = f"the same address as line {line}"
-                facts.append(Event(row["id"], EventKind.INVALID, self._at, reason=Reason.DUPLICATE, text=text))
+                facts.append(
+                    Event(
+                        row["id"],
+                        EventKind.INVALID,
+                        self._at,
+                        reason=Reason.DUPLICATE,
+                        text=text,
+                    )
+                )
         return facts
 
     def _set_aside_suppressed(
@@ -96,7 +110,9 @@ class Enrolment:
             if key is not None:
                 reason = suppression_reason(found[key])
                 row.update(disposition=Disposition.SUPPRESSED.value, reason=reason)
-                facts.append(Event(row["id"], EventKind.SUPPRESSED, self._at, reason=reason))
+                facts.append(
+                    Event(row["id"], EventKind.SUPPRESSED, self._at, reason=reason)
+                )
         return facts
 
 

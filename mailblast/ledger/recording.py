@@ -25,7 +25,9 @@ _READ = select(*(deliveries.c[name] for name in _STATE)).where(
 _WRITE = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("it"))
-    .values({name: bindparam(f"new_{name}") for name in _STATE if name not in ("id", "attempt")})
+    .values(
+        {name: bindparam(f"new_{name}") for name in _STATE if name not in ("id", "attempt")}
+    )
 )
 
 
@@ -39,7 +41,7 @@ def record(connection: Connection, facts: Sequence[Event]) -> list[Event]:
         return []
     ids = sorted({fact.delivery for fact in facts})
     states = {
-        row.id: dict(row._mapping)
+        row.id: row._asdict()
         for start in range(0, len(ids), 10_000)
         for row in connection.execute(_READ, {"ids": ids[start : start + 10_000]})
     }
@@ -75,7 +77,9 @@ def _move(state: dict[str, Any], fact: Event) -> None:
 
 
 def _values(state: dict[str, Any]) -> dict[str, Any]:
-    values = {f"new_{name}": state[name] for name in _STATE if name not in ("id", "attempt")}
+    values = {
+        f"new_{name}": state[name] for name in _STATE if name not in ("id", "attempt")
+    }
     return {"it": state["id"], **values}
 
 

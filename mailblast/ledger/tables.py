@@ -54,7 +54,9 @@ deliveries = Table(
     Column("disposition", Text, nullable=False),
     Column("reason", Text),
     Column("marks", Text, nullable=False, default=""),
-    Column("attempt", Integer, nullable=False, default=0),  # offers begun: the fencing token
+    Column(
+        "attempt", Integer, nullable=False, default=0
+    ),  # offers begun: the fencing token
     Column("due", Float, nullable=False, default=0.0),
     Column("owner", Text),  # who has claimed it, until `lease`
     Column("lease", Float),

@@ -32,7 +32,8 @@ from mailblast.runbook import RunBook
 from mailblast.sandbox import PracticeInternet
 from mailblast.schedule import Schedule
 from mailblast.secret import read_secret
-from mailblast.send.dispatch import Dispatch, Job, Road
+from mailblast.send.dispatch import Dispatch, Road
+from mailblast.send.feeder import Job
 from mailblast.send.prepare import Plan, Request, Told, prepared
 from mailblast.send.prove import prove
 from mailblast.send.tally import Tally
@@ -92,13 +93,17 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
     ended = time.time() if outcome.settled else None
     if ended:
         ledger.runs.enter(run.number, "ended", ended=ended)
-    book.put("runs", run.run, {"ended": ended and _iso(ended), "dispositions": outcome.dispositions})
+    book.put(
+        "runs",
+        run.run,
+        {"ended": ended and _iso(ended), "dispositions": outcome.dispositions},
+    )
     return outcome
 
 
 def _runner() -> Callable[[Coroutine[None, None, bool]], bool]:
     try:
-        import uvloop  # noqa: PLC0415 - not everywhere
+        import uvloop
     except ImportError:
         return asyncio.run
     return uvloop.run

@@ -11,7 +11,7 @@ from mailblast import suppression
 from mailblast.address import Address
 from mailblast.campaign import Campaign
 from mailblast.errors import Problem, Problems
-from mailblast.ledger import BATCH, Enrolment, Ledger, Run
+from mailblast.ledger import BATCH, Ledger, Run
 from mailblast.recipients import Row
 from mailblast.suppression import Entry
 
@@ -82,5 +82,7 @@ def take_over_suppressions(ledger: Ledger, campaign: Campaign, scope: str) -> in
 
     added = ledger.suppressions.add(good(), time.time(), path.name, scope)
     if problems:
-        raise Problems(problems[:20], f"correct {path.name}, then run the same command again")
+        raise Problems(
+            problems[:20], f"correct {path.name}, then run the same command again"
+        )
     return added

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mailblast import campaign as campaigns
-from mailblast.campaign import Campaign, Throttles
 from mailblast.address import Address
+from mailblast.campaign import Campaign, Throttles
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
 from mailblast.compose import compliance
 from mailblast.content import keep
@@ -92,7 +92,8 @@ def prepared(request: Request, told: Told) -> Iterator[Plan]:
     campaign = _as_asked(campaigns.load(request.directory, workspace), request)
     if faults := compliance(campaign):
         raise Refused(
-            "\n".join(map(str, faults)), "nothing was sent; complete the settings, then try again"
+            "\n".join(map(str, faults)),
+            "nothing was sent; complete the settings, then try again",
         )
     state = workspace / STATE
     if request.rehearse:
@@ -144,7 +145,8 @@ def _as_asked(campaign: Campaign, request: Request) -> Campaign:
     delivery = replace(campaign.delivery, via="sandbox", retry=REHEARSAL_RETRY)
     unpaced = replace(campaign.throttle.default, rate=None)
     throttle = Throttles(
-        unpaced, {name: replace(one, rate=None) for name, one in campaign.throttle.domains.items()}
+        unpaced,
+        {name: replace(one, rate=None) for name, one in campaign.throttle.domains.items()},
     )
     return replace(campaign, delivery=delivery, throttle=throttle)
 
@@ -168,7 +170,9 @@ def _find_or_enrol(
     take_over_suppressions(ledger, campaign, scope)
     if request.to_me is not None:
         samples = partial(chosen_samples, me=request.to_me)
-        return _enrol(ledger, campaign, scope, content, Rows("sample", samples, told)), False
+        return _enrol(
+            ledger, campaign, scope, content, Rows("sample", samples, told)
+        ), False
     if run is not None and not request.new_run:
         _same_content(run, content)
         ledger.deliveries.release(run.number)
@@ -179,9 +183,10 @@ def _find_or_enrol(
 
 
 def _same_content(run: Run, content: Manifest) -> None:
-    if run.digest == content.digest:
+    differences = changes(run.manifest, content.entries)
+    if not differences:
         return
-    what = "\n".join(changes(run.manifest, content.entries))
+    what = "\n".join(differences)
     raise Refused(
         f"the campaign has changed since the run {run.run} began:\n{what}",
         "undo the change to go on with that run, or say --new-run to send it to the whole "

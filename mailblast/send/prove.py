@@ -59,7 +59,9 @@ def _record(plan: Plan, finished: set[asyncio.Task[list[Event]]]) -> int:
 async def _check(batch: list[Due], pool: Pool) -> list[Event]:
     now = time.time()
     return [
-        Event(due.delivery, EventKind.INVALID, now, reason=Reason.UNRENDERABLE, text=found.why)
+        Event(
+            due.delivery, EventKind.INVALID, now, reason=Reason.UNRENDERABLE, text=found.why
+        )
         for due, found in zip(batch, await pool.check(batch), strict=True)
         if found is not None
     ]
@@ -67,7 +69,9 @@ async def _check(batch: list[Due], pool: Pool) -> list[Event]:
 
 def _due(plan: Plan, most: int) -> Iterator[Due]:
     wanted = (Disposition.QUEUED, Disposition.DEFERRED)
-    for number, delivery in enumerate(plan.ledger.deliveries.those(plan.run.number, *wanted)):
+    for number, delivery in enumerate(
+        plan.ledger.deliveries.those(plan.run.number, *wanted)
+    ):
         if number == most:
             return
         yield as_due(delivery, time.time())
@@ -103,5 +107,3 @@ async def _verify_first(plan: Plan, pool: Pool) -> None:
                 "nothing was sent; this is a fault of mailblast: please report it",
             )
         return
-
-

@@ -12,9 +12,11 @@ the template does: where a rendered part lacks one, a footer is put under it
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mailblast.errors import Refusal
 from mailblast.template.environment import (
+    GLOBALS,
     Compiled,
     Source,
     TemplateError,
@@ -96,7 +98,7 @@ class Template:
         `postal_address` is in lines.  A Refusal where this row's values do not fit; raises
         TemplateError where no row's could.
         """
-        values = {**fields, **given}
+        values = {**GLOBALS, **fields, **given}
         try:
             # HTML before text: where the text was made from it, errors name its lines.
             subject = _taken(self.subject, values)
@@ -108,7 +110,7 @@ class Template:
             return refused.refusal
         return Rendered(subject, text, html, headers, attachments)
 
-    def _html(self, values: Mapping[str, str]) -> str | None:
+    def _html(self, values: dict[str, Any]) -> str | None:
         if self.html is None:
             return None
         marked = {**values, "postal_address": address_html(values["postal_address"])}
@@ -121,7 +123,7 @@ class _RefusedError(Exception):
         self.refusal = refusal
 
 
-def _taken(compiled: Compiled, values: Mapping[str, str]) -> str:
+def _taken(compiled: Compiled, values: dict[str, Any]) -> str:
     rendered = compiled.render(values)
     if isinstance(rendered, Refusal):
         raise _RefusedError(rendered)

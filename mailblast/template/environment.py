@@ -18,7 +18,8 @@ from typing import Any
 
 import jinja2
 import markupsafe
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mailblast.errors import Refusal, UserError
 
@@ -126,6 +127,7 @@ def environment(*, html: bool) -> jinja2.Environment:
 
 TEXT = environment(html=False)
 HTML = environment(html=True)
+GLOBALS: Mapping[str, Any] = TEXT.globals  # `range` and the like
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,8 @@ class Compiled:
     source: Source
     template: jinja2.Template | None  # None: there is no Jinja in it
 
-    def render(self, values: Mapping[str, Any]) -> str | Refusal:
-        """The template filled in.
+    def render(self, values: dict[str, Any]) -> str | Refusal:
+        """The template filled in with `values`, among which are `GLOBALS`.
 
         A Refusal when it is this row's values that do not fit (a division by zero, no
         number where one is needed); raises TemplateError when no row could.
@@ -155,12 +157,12 @@ class Compiled:
         except (jinja2.TemplateError, TypeError, AttributeError, RecursionError) as error:
             raise self._error(error, str(error)) from None
 
-    def _joined(self, template: jinja2.Template, values: Mapping[str, Any]) -> str:
+    def _joined(self, template: jinja2.Template, values: dict[str, Any]) -> str:
         pieces: list[str] = []
         size = 0
         # Template.render would join them all before it could be stopped.
-        context = template.new_context({**template.globals, **values}, shared=True)
-        output = template.root_render_func(context)  # type: ignore[attr-defined]
+        context = template.new_context(values, shared=True)
+        output = template.root_render_func(context)
         while some := list(islice(output, 200)):
             pieces += some
             size += sum(map(len, some))
@@ -188,13 +190,14 @@ _UNKNOWN = re.compile(r"'(\w+)' is undefined")
 
 
 def _undefined(name: str, values: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, values, 1)
+    columns = [column for column in values if column not in GLOBALS]
+    close = difflib.get_close_matches(name, columns, 1)
     hint = (
         f'; did you mean "{close[0]}"? The columns are: '
         if close
         else "; the columns are: "
     )
-    return f"'{name}' is undefined{hint}{', '.join(values)}"
+    return f"'{name}' is undefined{hint}{', '.join(columns)}"
 
 
 def compile_source(source: Source, *, html: bool = False) -> Compiled:
@@ -213,7 +216,7 @@ def compile_source(source: Source, *, html: bool = False) -> Compiled:
     template = jinja2.Template.from_code(made, code, made.make_globals(None))
     # The compiled code finds its `escape` here.  Names and links stand in a mail more than
     # once, and escaping them takes as long as all else in rendering.
-    template.root_render_func.__globals__["escape"] = _escape  # type: ignore[attr-defined]
+    template.root_render_func.__globals__["escape"] = _escape
     return Compiled(source, template)
 
 

@@ -10,7 +10,7 @@ print.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,7 +66,7 @@ class Footer:
         end = end if end >= 0 else len(html)
         return html[:end] + _HTML % "<br>".join(missing) + html[end:]
 
-    def _shows(self, name: str, wanted: list[str], html: str) -> bool:
+    def _shows(self, name: str, wanted: Sequence[str], html: str) -> bool:
         if not any(wanted):
             return True  # there is none
         return name in self.shown and all(part in html for part in wanted)

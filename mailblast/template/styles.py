@@ -93,7 +93,7 @@ def _css(shielded: Shield, element: Element) -> str:
         if tag.kind == "statement":
             raise shielded.error(
                 tag.start,
-                f"{tag.text} cannot stand in a style sheet, whose rules go into the elements; "
+                f"{tag.text} cannot stand in a style sheet that goes into the elements; "
                 'use {{ … }}, or mark it <style data-css-inline="ignore">',
             )
         return shielded.token(number) if tag.kind == "expression" else ""

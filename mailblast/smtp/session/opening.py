@@ -174,7 +174,7 @@ def peer(transport: asyncio.BaseTransport) -> str:
     return str(address[0]) if address else ""
 
 
-def _failure(error: Exception, server: Server, limit: float) -> ConnectionFailed:
+def _failure(error: BaseException, server: Server, limit: float) -> ConnectionFailed:
     """Our error for any of aiosmtplib's, ssl's or the system's."""
     certificate = _certificate_error(error)
     if certificate is not None:
@@ -182,28 +182,28 @@ def _failure(error: Exception, server: Server, limit: float) -> ConnectionFailed
         what = f"{server}: the certificate is not valid: {why}"
         return ConnectionFailed(what, permanent=True)
     code, permanent = 0, False
-    if isinstance(error, aiosmtplib.SMTPResponseException):
+    if isinstance(error, aiosmtplib.SMTPConnectError) and error.__cause__:
+        error = error.__cause__
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        code, permanent = error.code, error.code // 100 != 4
+        what = f"the password was refused: {code} {error.message}"
+    elif isinstance(error, aiosmtplib.SMTPResponseException):
         # aiosmtplib's code for what is no reply is -1.
         code = max(error.code, 0)
-        what = f"{code or 'not a reply'} {error.message}"
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        what = f"the password was refused: {what}"
-        permanent = code // 100 != 4
-    elif isinstance(error, aiosmtplib.SMTPResponseException):
-        what = f"the server answered {what}"
+        what = f"{code or 'this is no SMTP:'} {error.message}"
     elif isinstance(error, aiosmtplib.SMTPServerDisconnected):
         what = CLOSED
     elif isinstance(error, TimeoutError):
         what = f"no answer within {limit:g} s"
     elif isinstance(error, OSError):
-        what = sentence(error.__cause__ or error)
+        what = sentence(error)
     elif isinstance(error, UnicodeError):
         # Its text would quote a password that cannot be encoded.
         what, permanent = "a name or password has characters that cannot be sent", True
     else:
         # A bare SMTPException: AUTH is not offered, or no method that we know.
         what, permanent = str(error), True
-    what = printable(_without_password(what, server))
+    what = printable(_without_password(what.strip(), server)).replace("\n", " ")
     return ConnectionFailed(f"{server}: {what}", permanent=permanent, code=code)
 
 

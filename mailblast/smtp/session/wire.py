@@ -68,8 +68,9 @@ class Wire(asyncio.Protocol):
         self._timer_at = self._deadline = math.inf
         self._overdue: Phase | None = None
         transport.set_protocol(self)
-        # So that `pause_writing` means: something has not left for the kernel.
-        transport.set_write_buffer_limits(high=0)
+        # So that `pause_writing` means: something has not left for the kernel.  Not 0: the
+        # TLS transports compare with >= and would pause for nothing, and stay paused.
+        transport.set_write_buffer_limits(high=1, low=0)
 
     # -- asked by the session -------------------------------------------------------------
 

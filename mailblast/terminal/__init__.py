@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -22,81 +20,23 @@ from mailblast.keys import PublicKey
 from mailblast.ledger import Delivery, Run, Suppression
 from mailblast.reason import Reason
 from mailblast.report import RunReport
-from mailblast.send import Outcome, Plan, Tally
+from mailblast.send import Outcome, Plan
+from mailblast.terminal.progress import PLAIN_EVERY, Watching
+from mailblast.terminal.words import (
+    CAME_BACK,
+    MEANING,
+    ORDER,
+    STYLE,
+    after_report,
+    duration,
+    moment,
+    next_steps,
+    number,
+    visible,
+    visible_lines,
+)
 
 T = TypeVar("T")
-
-PLAIN_EVERY = 10.0  # seconds between lines of progress where there is no terminal
-
-_STYLE = {
-    Disposition.ACCEPTED: "green",
-    Disposition.DELIVERED: "green",
-    Disposition.DEFERRED: "yellow",
-    Disposition.DOUBTFUL: "yellow",
-    Disposition.REFUSED: "red",
-    Disposition.BOUNCED: "red",
-    Disposition.EXPIRED: "red",
-}
-_ORDER = (
-    Disposition.ACCEPTED,
-    Disposition.DELIVERED,
-    Disposition.BOUNCED,
-    Disposition.REFUSED,
-    Disposition.EXPIRED,
-    Disposition.DOUBTFUL,
-    Disposition.DEFERRED,
-    Disposition.QUEUED,
-    Disposition.SUPPRESSED,
-    Disposition.INVALID,
-)
-MEANING = {
-    Disposition.ACCEPTED: "the server took it; it may still come back",
-    Disposition.DELIVERED: "accepted, and nothing came back in time",
-    Disposition.BOUNCED: "accepted, then given back",
-    Disposition.REFUSED: "refused at the door",
-    Disposition.EXPIRED: "put off until the deadline passed",
-    Disposition.DOUBTFUL: "the answer to the last dot is unknown",
-    Disposition.DEFERRED: "put off; it will be tried again",
-    Disposition.QUEUED: "not offered yet",
-    Disposition.SUPPRESSED: "on a suppression list; not offered",
-    Disposition.INVALID: "a row that cannot be mailed",
-}
-
-
-CAME_BACK = {
-    "bounced": "bounced",
-    "delivered": "delivered, the server says so",
-    "delayed": "delayed: the server still tries",
-    "suppressed": "addresses that do not exist; they are suppressed now",
-    "known": "taken in before; nothing was changed",
-    "unmatched": "notices with no return path of ours; nothing was changed",
-    "other": "no bounce notices; left for people to read",
-    "unreadable": "could not be read",
-}
-
-
-def visible(text: str) -> str:
-    """Text from outside, with what a terminal would obey made visible."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def number(count: int) -> str:
-    """A count with its thousands parted."""
-    return f"{count:,}"
-
-
-def duration(seconds: float) -> str:
-    """A span of time in words, to the precision that matters."""
-    for size, one, many in ((86400, "day", "days"), (3600, "h", "h"), (60, "min", "min")):
-        if seconds >= 2 * size or (size < 86400 and seconds >= size):
-            count = round(seconds / size)
-            return f"{count} {one if count == 1 else many}"
-    return f"{max(1, round(seconds))} s"
-
-
-def moment(at: float) -> str:
-    """A moment in the user's time zone."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 class Screen:
@@ -154,7 +94,7 @@ class Screen:
         table.add_row("Run", plan.run.run + (", taken up again" if plan.resumed else ""))
         counts = ", ".join(
             f"{number(plan.dispositions[one])} {one}"
-            for one in _ORDER
+            for one in ORDER
             if plan.dispositions.get(one)
         )
         table.add_row("List", f"{number(rows)} rows: {counts}")
@@ -175,12 +115,17 @@ class Screen:
             pace = f"{own.rate * 60:g} a minute" if own.rate else "no rate limit"
             table.add_row("", f"{name}: {own.connections} at a time, {pace}")
         dkim = campaign.dkim
-        signed = f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"
+        signed = (
+            f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"
+        )
         table.add_row("Signed", signed)
         if plan.new_key:
             table.add_row("", f"a practice key was made: {plan.new_key.name}")
         least = plan.seconds
-        table.add_row("Time", f"at least {duration(least)}" if least else "as fast as the server takes it")
+        table.add_row(
+            "Time",
+            f"at least {duration(least)}" if least else "as fast as the server takes it",
+        )
         self.out.print(table)
 
     # --- Sending ---------------------------------------------------------------------------
@@ -276,10 +221,10 @@ class Screen:
         table.add_column("rows", justify="right")
         table.add_column("share", justify="right")
         table.add_column("what it means", overflow="fold", style="dim")
-        for one in _ORDER:
+        for one in ORDER:
             if count := counts.get(one, 0):
                 share = f"{100 * count / rows:.1f} %"
-                name = Text(one, style=_STYLE.get(one, ""))
+                name = Text(one, style=STYLE.get(one, ""))
                 table.add_row(name, number(count), share, MEANING[one])
         table.add_row("all rows", number(rows), "", "")
         self.out.print(table)
@@ -295,8 +240,10 @@ class Screen:
         self.out.print(table)
         self.say()
 
-    def _destinations(self, destinations: dict[str, dict[Disposition, int]], most: int = 15) -> None:
-        shown = [one for one in _ORDER if any(one in has for has in destinations.values())]
+    def _destinations(
+        self, destinations: dict[str, dict[Disposition, int]], most: int = 15
+    ) -> None:
+        shown = [one for one in ORDER if any(one in has for has in destinations.values())]
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
         table.add_column("destination", overflow="fold")
         for one in shown:
@@ -307,13 +254,17 @@ class Screen:
             table.add_row(visible(name), *cells)
         self.out.print(table)
         if len(ranked) > most:
-            self.say(f"and {number(len(ranked) - most)} more destinations; --json has them all")
+            self.say(
+                f"and {number(len(ranked) - most)} more destinations; --json has them all"
+            )
         self.say()
 
     def runs(self, runs: Iterable[Run]) -> None:
         """Runs, a line each."""
         for run in runs:
-            self.say(f"{run.run}  {run.state}  started {moment(run.started or run.created)}")
+            self.say(
+                f"{run.run}  {run.state}  started {moment(run.started or run.created)}"
+            )
 
     def story(self, run: Run, delivery: Delivery, history: Sequence[Event]) -> None:
         """What happened to one recipient in one run."""
@@ -321,7 +272,9 @@ class Screen:
         self.say(f"{visible(delivery.mailbox)}  {run.run}, row {delivery.row}", "bold")
         self.say(f"{delivery.disposition}{reason}: {MEANING[delivery.disposition]}")
         for event in history:
-            said = f" {event.code or ''} {visible(event.text)}".rstrip() if event.text else ""
+            said = (
+                f" {event.code or ''} {visible(event.text)}".rstrip() if event.text else ""
+            )
             by = f" [{visible(event.host)}]" if event.host else ""
             self.say(f"  {moment(event.at)}  {event.kind}{by}{said}")
 
@@ -329,7 +282,11 @@ class Screen:
         """Entries of the suppression list, a line each."""
         for entry in entries:
             scope = f", campaign {entry.scope}" if entry.scope else ""
-            lifted = f"; lifted {moment(entry.removed)}: {entry.consent}" if entry.removed else ""
+            lifted = (
+                f"; lifted {moment(entry.removed)}: {entry.consent}"
+                if entry.removed
+                else ""
+            )
             note = f" ({entry.note})" if entry.note else ""
             self.say(
                 visible(
@@ -337,11 +294,6 @@ class Screen:
                     f"by {entry.source}{scope}{lifted}"
                 )
             )
-
-
-def visible_lines(text: str) -> str:
-    """`visible`, but lines stay lines."""
-    return "\n".join(map(visible, text.split("\n")))
 
 
 def _txt(record: str) -> str:
@@ -364,103 +316,3 @@ def _via(plan: Plan) -> str:
         return f"files in {delivery.maildir}"
     who = f" as {delivery.username}" if delivery.username else ""
     return f"relay {delivery.host}:{delivery.port}, {delivery.security}{who}"
-
-
-def next_steps(outcome: Outcome) -> list[str]:
-    """What the last lines after a sending say."""
-    counts, run = outcome.dispositions, outcome.run.run
-    lines = []
-    if doubtful := counts.get(Disposition.DOUBTFUL, 0):
-        lines.append(
-            f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
-            "sent again unless you say --resend-doubtful."
-        )
-    if queued := counts.get(Disposition.QUEUED, 0):
-        stopped = "Stopped" if outcome.interrupted else "Not finished"
-        lines.append(
-            f"{stopped}: {number(queued)} not offered yet. Run the same command again to go on; "
-            "nobody gets it twice."
-        )
-    if outcome.next_due:
-        lines.append(
-            f"{number(counts.get(Disposition.DEFERRED, 0))} deferred; the next is due at "
-            f"{moment(outcome.next_due)}. Run the same command again then."
-        )
-    if outcome.settled:
-        lines.append(f"Settled. What comes back: `mailblast bounces import`; the account: `mailblast report {run}`.")
-    return lines
-
-
-def after_report(report: RunReport) -> list[str]:
-    """What the last lines of a report say."""
-    lines = []
-    if report.doubtful:
-        lines.append("Doubtful (the connection broke after the last dot; they may have it):")
-        lines += [f"  {visible(address)}" for address in report.doubtful[:20]]
-        if len(report.doubtful) > 20:
-            lines.append(f"  and {len(report.doubtful) - 20} more; --json lists them")
-        lines.append("Send to them once more with: mailblast send … --resend-doubtful")
-    if report.dispositions.get(Disposition.ACCEPTED) and report.open_until:
-        lines.append(
-            "Accepted is not delivered: notices may come back until "
-            f"{moment(report.open_until)}. Import them with: mailblast bounces import MAILBOX"
-        )
-    if report.dispositions.get(Disposition.INVALID):
-        lines.append(
-            f"The invalid rows as they came: mailblast report {report.run.run} --export rejected.csv"
-        )
-    if any(report.dispositions.get(one) for one in (Disposition.QUEUED, Disposition.DEFERRED)):
-        lines.append("Something is still due: run `mailblast send` again.")
-    return lines
-
-
-class Watching:
-    """Progress: a small table that is redrawn, or plain lines where there is no terminal."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console, refresh_per_second=5, transient=True)
-        self._began = time.monotonic()
-        self._told_at = self._began
-
-    def __enter__(self) -> "Watching":
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
-
-    def __call__(self, tally: Tally) -> None:
-        """Show how far it is."""
-        if self._console.is_terminal:
-            self._live.update(self._table(tally))
-        elif time.monotonic() - self._told_at >= PLAIN_EVERY:
-            self._told_at = time.monotonic()
-            self._console.print(self._line(tally), soft_wrap=True)
-
-    def _line(self, tally: Tally) -> str:
-        counts = ", ".join(f"{number(n)} {one}" for one, n in tally.dispositions.items() if n)
-        return f"{number(tally.rows - tally.due)} of {number(tally.rows)} ({self._pace(tally)}): {counts}"
-
-    def _pace(self, tally: Tally) -> str:
-        seconds = time.monotonic() - self._began
-        rate = tally.settled_now / seconds if seconds > 0.5 else 0.0
-        left = f", {duration(tally.due / rate)} left" if rate > 0 and tally.due else ""
-        return f"{rate:,.0f} a second{left}"
-
-    def _table(self, tally: Tally) -> Table:
-        table = Table.grid(padding=(0, 2))
-        done = tally.rows - tally.due
-        table.add_row("done", f"{number(done)} of {number(tally.rows)}", self._pace(tally))
-        for one in _ORDER:
-            if count := tally.dispositions.get(one, 0):
-                table.add_row(Text(one, style=_STYLE.get(one, "")), number(count), "")
-        if tally.deferrals:
-            table.add_row("deferrals", number(tally.deferrals), "")
-        for name, has in tally.slowest(3):
-            table.add_row(escape(visible(name)), f"{number(has.waiting)} waiting", "")
-        return table
-
-

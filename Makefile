@@ -1,0 +1,56 @@
+# Each of these works from a bare checkout with Python 3.11 or newer, and may be run again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .demo
+
+.PHONY: help demo test check lint docs lock clean
+
+help:
+	@echo "make demo    watch a campaign go out, come back and add up (nothing leaves this machine)"
+	@echo "make test    run the tests"
+	@echo "make check   ruff, format, mypy, and the tests"
+	@echo "make docs    write docs/commands.md anew from the commands"
+	@echo "make lock    pin the dependencies anew, with hashes"
+	@echo "make clean   remove what these made"
+
+# The two locks name every package with its version and hash; pip refuses anything else.
+$(VENV)/run: requirements.lock pyproject.toml
+	@echo "== making $(VENV) with the locked dependencies"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mailblast needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/run
+	@echo "== adding what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/run
+	@rm -rf $(DEMO) && cp -r campaigns-example $(DEMO)
+	@echo "== a copy of campaigns-example lies in $(DEMO)/; its mail goes to a practice Internet on loopback"
+	@sh tests/demo.sh $(DEMO) $(abspath $(BIN))
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto -q
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+docs: $(VENV)/run
+	$(BIN)/python docs/write_commands.py
+
+lock: $(VENV)/run
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

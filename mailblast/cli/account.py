@@ -1,0 +1,103 @@
+"""What became of it: report, show, and bounces."""
+
+import time
+from pathlib import Path
+
+import click
+
+from mailblast import preview as previews
+from mailblast import report as reports
+from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
+from mailblast.cli.sending import show_message
+from mailblast.errors import UserError
+from mailblast.keys import keyring
+from mailblast.mailbox import read as read_mailbox
+from mailblast.reconcile import Reconcile
+from mailblast.runbook import RunBook
+from mailblast.terminal import Screen
+from mailblast.terminal.words import number
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--all", "every", is_flag=True, help="Every run, not the latest alone.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    help="Write the invalid rows, as they came, with the reason.",
+)
+@rehearsal_option
+@json_option
+def report(
+    run: str | None, every: bool, export: Path | None, rehearsal: bool, as_json: bool
+) -> None:
+    """What has become of RUN (the latest, if none is named), in sums that add up."""
+    screen = Screen(json=as_json)
+    with opened(Path(), rehearsal=rehearsal) as (_, ledger):
+        reports.close_windows(ledger, time.time())
+        runs = ledger.runs.all() if every else reports.chosen(ledger, run)
+        found = [reports.report(ledger, one) for one in runs]
+        if export:
+            count = reports.export_rejected(ledger, runs[-1], export)
+            screen.say(f"wrote {number(count)} rows to {export}")
+        elif as_json:
+            put_json({"runs": [one.as_json() for one in found]})
+        else:
+            for one in found:
+                screen.report(one)
+
+
+@click.command()
+@click.argument("address")
+@click.option("--run", "run_name", help="In this run alone.")
+@click.option(
+    "--raw", is_flag=True, help="Print the message as it was sent, byte for byte."
+)
+@rehearsal_option
+def show(address: str, run_name: str | None, raw: bool, rehearsal: bool) -> int:
+    """What happened to ADDRESS, event by event; with --raw, the message itself."""
+    screen = Screen(json=raw)
+    with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
+        run = reports.chosen(ledger, run_name)[0] if run_name or raw else None
+        told = list(previews.story(ledger, address_of(address).key, run))
+        if not told:
+            raise UserError(
+                f"{address} is in no run", "mailblast report --all lists the runs"
+            )
+        for one, delivery, history in told:
+            if not raw:
+                screen.story(one, delivery, history)
+                continue
+            seen = previews.again(ledger, workspace, one, delivery)
+            show_message(seen, raw=True, html=None)
+            screen.proof(seen.proven)
+            return 0 if seen.proven is not False else 1
+    return 0
+
+
+@click.group()
+def bounces() -> None:
+    """What came back."""
+
+
+@bounces.command("import")
+@click.argument("mailboxes", nargs=-1, required=True, type=click.Path(path_type=Path))
+@rehearsal_option
+@json_option
+def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) -> None:
+    """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
+    screen = Screen(json=as_json)
+    with opened(Path(), rehearsal=rehearsal) as (_, ledger):
+        reconcile = Reconcile(ledger, keyring(ledger))
+        for path in mailboxes:
+            reconcile.take_in(
+                screen.counting(read_mailbox(path), "reading mail"), time.time
+            )
+        name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        counts = dict(reconcile.counts)
+        document = {"sources": [str(path) for path in mailboxes], "counts": counts}
+        RunBook(ledger.directory).put("imports", name, document)
+    if as_json:
+        put_json(document)
+    else:
+        screen.came_back(reconcile.counts)

@@ -1,0 +1,47 @@
+"""What the commands share: the workspace they work in, and options of one meaning."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from mailblast.address import Address
+from mailblast.address import parse as parse_address
+from mailblast.campaign import find_workspace
+from mailblast.errors import Refusal, UserError
+from mailblast.keys import STATE
+from mailblast.ledger import Ledger
+from mailblast.send.prepare import REHEARSAL
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+)
+rehearsal_option = click.option(
+    "--rehearsal", is_flag=True, help="Of the last rehearsal, not of real sendings."
+)
+
+
+@contextmanager
+def opened(start: Path, *, rehearsal: bool = False) -> Iterator[tuple[Path, Ledger]]:
+    """The workspace that a directory lies in, and its ledger."""
+    workspace = find_workspace(start)
+    ledger = Ledger(workspace / STATE / (REHEARSAL if rehearsal else ""))
+    try:
+        yield workspace, ledger
+    finally:
+        ledger.close()
+
+
+def put_json(document: object) -> None:
+    """The one object on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def address_of(text: str) -> Address:
+    """An address as the user gave it.  Raises UserError."""
+    found = parse_address(text)
+    if isinstance(found, Refusal):
+        raise UserError(f"{text}: {found}")
+    return found

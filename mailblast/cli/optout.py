@@ -1,0 +1,111 @@
+"""The suppression list: unsubscribe add, import, list, check, export, remove."""
+
+import time
+from pathlib import Path
+
+import click
+
+from mailblast import optout
+from mailblast.cli.base import opened
+from mailblast.errors import Refused
+from mailblast.terminal import Screen
+from mailblast.terminal.words import number
+
+
+@click.group()
+def unsubscribe() -> None:
+    """The workspace's suppression list: it binds every campaign, at once."""
+
+
+reason_option = click.option("--reason", help="Why; default: unsubscribed.")
+
+
+@unsubscribe.command("add")
+@click.argument("addresses", nargs=-1)
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A list, an entry a line.",
+)
+@reason_option
+def unsubscribe_add(
+    addresses: tuple[str, ...], path: Path | None, reason: str | None
+) -> None:
+    """Add ADDRESSES: an address, a whole domain (@example.com), or a SHA-256 or MD5."""
+    if not addresses and path is None:
+        raise click.UsageError("name an address, or --file")
+    _add(addresses, path, reason, "unsubscribe add")
+
+
+@unsubscribe.command("import")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@reason_option
+def unsubscribe_import(path: Path, reason: str | None) -> None:
+    """Add the entries of a list: .txt, an entry a line; or .csv."""
+    _add((), path, reason, str(path.name))
+
+
+def _add(
+    addresses: tuple[str, ...], path: Path | None, reason: str | None, source: str
+) -> None:
+    found = optout.entries(addresses, reason or "unsubscribed")
+    if path is not None:
+        found += optout.read_list(path, reason)
+    with opened(Path()) as (_, ledger):
+        added = ledger.suppressions.add(found, time.time(), source)
+    known = len(found) - added
+    Screen().say(
+        f"{number(added)} added, {number(known)} on the list already. It applies at once."
+    )
+
+
+@unsubscribe.command("list")
+def unsubscribe_list() -> None:
+    """Print the list."""
+    with opened(Path()) as (_, ledger):
+        Screen().suppressions(ledger.suppressions.all())
+
+
+@unsubscribe.command("check")
+@click.argument("address")
+def unsubscribe_check(address: str) -> int:
+    """Say whether ADDRESS is suppressed, and why.  Exit status 2 if it is."""
+    with opened(Path()) as (_, ledger):
+        found = optout.check(ledger, address)
+    screen = Screen()
+    screen.suppressions(found)
+    standing = any(entry.removed is None for entry in found)
+    screen.say(f"{address} is {'suppressed' if standing else 'not suppressed'}.")
+    return 2 if standing else 0
+
+
+@unsubscribe.command("export")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--for-compliance", is_flag=True, help="Addresses in clear, not as SHA-256.")
+def unsubscribe_export(path: Path, for_compliance: bool) -> None:
+    """Write the list to a CSV file, addresses as SHA-256."""
+    with opened(Path()) as (_, ledger):
+        count = optout.export(ledger, path, clear=for_compliance)
+    Screen().say(f"wrote {number(count)} entries to {path}")
+
+
+@unsubscribe.command("remove")
+@click.argument("address")
+@click.option(
+    "--consent",
+    required=True,
+    help="How and when they agreed to get mail again; kept as evidence.",
+)
+def unsubscribe_remove(address: str, consent: str) -> int:
+    """Take ADDRESS off the list, because of a consent given after the opt-out."""
+    if not consent.strip():
+        raise Refused(
+            "a consent in so many words is needed", 'say --consent "form on …, 2026-11-24"'
+        )
+    with opened(Path()) as (_, ledger):
+        removed = optout.lift(ledger, address, consent.strip(), time.time())
+    Screen().say(
+        f"{address}: {'taken off; the consent is kept' if removed else 'was not on the list'}."
+    )
+    return 0 if removed else 1

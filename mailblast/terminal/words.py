@@ -1,0 +1,140 @@
+"""Words and figures: how things are called on the screen, and what to do next."""
+
+import time
+
+from mailblast.event import Disposition
+from mailblast.report import RunReport
+from mailblast.send import Outcome
+
+STYLE = {
+    Disposition.ACCEPTED: "green",
+    Disposition.DELIVERED: "green",
+    Disposition.DEFERRED: "yellow",
+    Disposition.DOUBTFUL: "yellow",
+    Disposition.REFUSED: "red",
+    Disposition.BOUNCED: "red",
+    Disposition.EXPIRED: "red",
+}
+ORDER = (
+    Disposition.ACCEPTED,
+    Disposition.DELIVERED,
+    Disposition.BOUNCED,
+    Disposition.REFUSED,
+    Disposition.EXPIRED,
+    Disposition.DOUBTFUL,
+    Disposition.DEFERRED,
+    Disposition.QUEUED,
+    Disposition.SUPPRESSED,
+    Disposition.INVALID,
+)
+MEANING = {
+    Disposition.ACCEPTED: "the server took it; it may still come back",
+    Disposition.DELIVERED: "accepted, and nothing came back in time",
+    Disposition.BOUNCED: "accepted, then given back",
+    Disposition.REFUSED: "refused at the door",
+    Disposition.EXPIRED: "put off until the deadline passed",
+    Disposition.DOUBTFUL: "the answer to the last dot is unknown",
+    Disposition.DEFERRED: "put off; it will be tried again",
+    Disposition.QUEUED: "not offered yet",
+    Disposition.SUPPRESSED: "on a suppression list; not offered",
+    Disposition.INVALID: "a row that cannot be mailed",
+}
+
+
+CAME_BACK = {
+    "bounced": "bounced",
+    "delivered": "delivered, the server says so",
+    "delayed": "delayed: the server still tries",
+    "suppressed": "addresses that do not exist; they are suppressed now",
+    "known": "taken in before; nothing was changed",
+    "unmatched": "notices with no return path of ours; nothing was changed",
+    "other": "no bounce notices; left for people to read",
+    "unreadable": "could not be read",
+}
+
+
+def visible(text: str) -> str:
+    """Text from outside, with what a terminal would obey made visible."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def number(count: int) -> str:
+    """A count with its thousands parted."""
+    return f"{count:,}"
+
+
+def duration(seconds: float) -> str:
+    """A span of time in words, to the precision that matters."""
+    for size, one, many in ((86400, "day", "days"), (3600, "h", "h"), (60, "min", "min")):
+        if seconds >= 2 * size or (size < 86400 and seconds >= size):
+            count = round(seconds / size)
+            return f"{count} {one if count == 1 else many}"
+    return f"{max(1, round(seconds))} s"
+
+
+def moment(at: float) -> str:
+    """A moment in the user's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def visible_lines(text: str) -> str:
+    """`visible`, but lines stay lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def next_steps(outcome: Outcome) -> list[str]:
+    """What the last lines after a sending say."""
+    counts, run = outcome.dispositions, outcome.run.run
+    lines = []
+    if doubtful := counts.get(Disposition.DOUBTFUL, 0):
+        lines.append(
+            f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
+            "sent again unless you say --resend-doubtful."
+        )
+    if queued := counts.get(Disposition.QUEUED, 0):
+        stopped = "Stopped" if outcome.interrupted else "Not finished"
+        lines.append(
+            f"{stopped}: {number(queued)} not offered yet. Run the same command again to go on; "
+            "nobody gets it twice."
+        )
+    if outcome.next_due:
+        lines.append(
+            f"{number(counts.get(Disposition.DEFERRED, 0))} deferred; the next is due at "
+            f"{moment(outcome.next_due)}. Run the same command again then."
+        )
+    if outcome.settled:
+        lines.append(
+            "Settled. What comes back: `mailblast bounces import MAILBOX`; the account: "
+            f"`mailblast report {run}`."
+        )
+    return lines
+
+
+def after_report(report: RunReport) -> list[str]:
+    """What the last lines of a report say."""
+    lines = []
+    if report.doubtful:
+        lines.append(
+            "Doubtful (the connection broke after the last dot; they may have it):"
+        )
+        lines += [f"  {visible(address)}" for address in report.doubtful[:20]]
+        if len(report.doubtful) > 20:
+            lines.append(f"  and {len(report.doubtful) - 20} more; --json lists them")
+        lines.append("Send to them once more with: mailblast send … --resend-doubtful")
+    if report.dispositions.get(Disposition.ACCEPTED) and report.open_until:
+        lines.append(
+            "Accepted is not delivered: notices may come back until "
+            f"{moment(report.open_until)}. Import them with: mailblast bounces import MAILBOX"
+        )
+    if report.dispositions.get(Disposition.INVALID):
+        lines.append(
+            "The invalid rows as they came: "
+            f"mailblast report {report.run.run} --export rejected.csv"
+        )
+    if any(
+        report.dispositions.get(one) for one in (Disposition.QUEUED, Disposition.DEFERRED)
+    ):
+        lines.append("Something is still due: run `mailblast send` again.")
+    return lines

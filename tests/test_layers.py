@@ -1,0 +1,142 @@
+"""Imports go down, never up.  This table is the architecture."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "mailblast"
+
+# From the bottom of the house to its roof: a module imports only what stands above it here.
+# fmt: off
+LAYERS = [
+    # words: the nouns everyone shares
+    "errors", "address", "smtp.reply", "reason", "event",
+    # rules: they decide; no socket, no SQL, no clock, no chance, no screen
+    "campaign.forms", "campaign.keys", "campaign.source", "campaign.settings",
+    "campaign.files", "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
+    "recipients", "suppression", "tag",
+    "template.environment", "template.shield", "template.markup", "template.styles",
+    "template.footer", "template.images", "template.markdown", "template.plaintext", "template",
+    "signing",
+    "compose.canspam", "compose.header", "compose.body", "compose.attachment",
+    "compose.fields", "compose.sources", "compose.structure", "compose",
+    "disposition", "throttle", "schedule", "smtp.command", "smtp.protocol",
+    "bounce.notice", "bounce.parts", "bounce.dsn", "bounce",
+    # edges: files, the network and the database
+    "content", "secret", "mailbox",
+    "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
+    "ledger.tables", "ledger.database", "ledger.suppressions", "ledger.recording",
+    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports",
+    "ledger.commit", "ledger", "runbook",
+    # the practice Internet: a neighbour of the edges
+    "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
+    # jobs: what a command does
+    "keys", "pool", "send.enrol", "send.tally", "send.feeder", "send.dispatch", "send.prepare", "send.prove",
+    "send", "reconcile", "report", "preview", "optout",
+    # faces: how it is asked for and shown
+    "terminal.words", "terminal.progress", "terminal",
+    "cli.base", "cli.sending", "cli.account", "cli.optout", "cli", "__main__",
+]
+# fmt: on
+
+RULES = LAYERS[: LAYERS.index("content")]  # words and rules
+SENSES = {"asyncio", "logging", "random", "secrets", "socket", "subprocess", "time"}
+
+# Libraries with one door: only this module, or those below its name, may import them.
+DOORS = {
+    "aiosmtpd": "sandbox.server",
+    "aiosmtplib": "smtp.session.opening",
+    "click": "cli",
+    "cryptography": "signing",
+    "css_inline": "template.styles",
+    "dkim": "signing",
+    "dns": "resolver",
+    "email_validator": "address",
+    "inscriptis": "template.plaintext",
+    "jinja2": "template",
+    "markdown_it": "template.markdown",
+    "rich": "terminal",
+    "sqlalchemy": "ledger",
+    "sqlite3": "ledger",
+    "ssl": "smtp.session.opening",
+    "tinydb": "runbook",
+    "uvloop": "send",
+}
+
+
+def named(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = [(named(path), path) for path in sorted(ROOT.rglob("*.py"))]
+# The package itself re-exports; a package of nothing but a docstring has no place to hold.
+PLACED = [(name, path) for name, path in MODULES if name in LAYERS]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every name an import statement brings in, spelled from the root."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are spelled from the root"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(target: str) -> str:
+    """The module of ours that *target* is, or is a name in."""
+    name = target.removeprefix("mailblast.")
+    while name and name not in LAYERS:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def test_every_module_has_its_layer():
+    """A new file is entered in LAYERS, and a file that is gone is taken out."""
+    with_code = {
+        name for name, path in MODULES if len(ast.parse(path.read_text()).body) > 1
+    }
+
+    assert with_code - {"__init__"} - set(LAYERS) == set()
+    assert set(LAYERS) - {name for name, _ in MODULES} == set()
+
+
+@pytest.mark.parametrize(("name", "path"), PLACED, ids=[name for name, _ in PLACED])
+def test_imports_go_down(name, path):
+    """A module imports only what stands above it in LAYERS."""
+    allowed = {*LAYERS[: LAYERS.index(name)], ""}
+
+    for target in imports(path):
+        if target.startswith("mailblast."):
+            assert layer(target) in allowed, target
+
+
+@pytest.mark.parametrize(("name", "path"), PLACED, ids=[name for name, _ in PLACED])
+def test_one_door_per_library(name, path):
+    """Each library in DOORS is imported behind its one door."""
+    for target in imports(path):
+        door = DOORS.get(target.split(".")[0], name)
+        assert name == door or name.startswith(f"{door}."), target
+
+
+@pytest.mark.parametrize(("name", "path"), PLACED, ids=[name for name, _ in PLACED])
+def test_rules_have_no_senses(name, path):
+    """Words and rules are told the time and the network's answer; they never ask."""
+    if name in RULES:
+        assert SENSES.isdisjoint(target.split(".")[0] for target in imports(path))
+
+
+@pytest.mark.parametrize(("name", "path"), PLACED, ids=[name for name, _ in PLACED])
+def test_files_are_short(name, path):
+    """A file that nobody reads at one sitting is two files."""
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_libraries_of_the_standard_are_known():
+    """What is imported is ours, a library with a door, or Python's own."""
+    known = {*sys.stdlib_module_names, *DOORS, "mailblast", "markupsafe"}
+
+    assert {t.split(".")[0] for _, path in MODULES for t in imports(path)} <= known
