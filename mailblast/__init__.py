@@ -29,12 +29,67 @@ From Python:
 
     import mailblast
 
-    request = mailblast.Request(Path("letter"))
-    with mailblast.prepared(request) as plan:
+    with mailblast.prepared(mailblast.Request(Path("letter"))) as plan:
         outcome = mailblast.deliver(plan)
-    report = mailblast.report(plan.ledger, outcome.run)
+        print(mailblast.account(plan.ledger, outcome.run).as_json())
 
 The names re-exported here are the public interface; everything else may change.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailblast.bounce import Notice
+    from mailblast.campaign import Campaign, load
+    from mailblast.errors import MailblastError, Problems, Refused, UserError
+    from mailblast.event import Disposition, Event, EventKind
+    from mailblast.ledger import Ledger
+    from mailblast.reason import Reason, Scope, classify
+    from mailblast.report import RunReport, account
+    from mailblast.send import Outcome, Plan, Request, deliver, prepared
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Campaign",
+    "Disposition",
+    "Event",
+    "EventKind",
+    "Ledger",
+    "MailblastError",
+    "Notice",
+    "Outcome",
+    "Plan",
+    "Problems",
+    "Reason",
+    "Refused",
+    "Request",
+    "RunReport",
+    "Scope",
+    "UserError",
+    "account",
+    "classify",
+    "deliver",
+    "load",
+    "prepared",
+]
+
+_HOMES = {
+    "bounce": ("Notice",),
+    "campaign": ("Campaign", "load"),
+    "errors": ("MailblastError", "Problems", "Refused", "UserError"),
+    "event": ("Disposition", "Event", "EventKind"),
+    "ledger": ("Ledger",),
+    "reason": ("Reason", "Scope", "classify"),
+    "report": ("RunReport", "account"),
+    "send": ("Outcome", "Plan", "Request", "deliver", "prepared"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # When it is asked for, not before: a worker process needs a fifth of all this.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"mailblast.{home}"), name)
+    raise AttributeError(f"module 'mailblast' has no attribute {name!r}")

@@ -6,7 +6,7 @@ or `Problem`.  An exception is for what stops the work:
     MailblastError              exit status
     ├── UserError                   1     the user can mend it: a file, an option, a setting
     │   └── Problems                1     all that is wrong with a file, not the first alone
-    ├── Refused                     2     mailblast declines: the law, a changed campaign, no consent
+    ├── Refused                     2     mailblast declines: the law, a change, no consent
     ├── LedgerError                 1     the ledger cannot be read or written
     ├── ConnectionFailed            –     no session came about; nothing was offered
     └── ConnectionBroken            –     a session broke; the phase says what may have happened

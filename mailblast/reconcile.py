@@ -87,7 +87,7 @@ class Reconcile:
         )  # fmt: skip
         entries: tuple[Entry, ...] = ()
         if address_is_dead(outcome) and delivery.key:
-            said = f"{report.status} {report.text}".strip()
+            said = " ".join(f"{report.status} {report.text}".split())
             entries = (Entry(delivery.key, Reason.HARD_BOUNCE, said),)
         return _Found(kind.value, (fact,), entries)
 

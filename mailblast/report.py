@@ -68,7 +68,7 @@ def _words(counts: dict[Any, int]) -> dict[str, int]:
     return {str(name): count for name, count in counts.items()}
 
 
-def report(ledger: Ledger, run: Run) -> RunReport:
+def account(ledger: Ledger, run: Run) -> RunReport:
     """The sums of a run, from the ledger."""
     doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
     return RunReport(

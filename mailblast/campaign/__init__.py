@@ -163,12 +163,18 @@ class Campaign:
 
 
 def find_workspace(start: Path) -> Path:
-    """The nearest directory upward with mailblast.toml or .mailblast/, else `start`."""
+    """The nearest directory upward with mailblast.toml or .mailblast/.
+
+    Where there is none yet, the current directory becomes one if `start` lies in it, else
+    `start` itself: either is found again from wherever the next command is run, and with it
+    the ledger, without which everyone would be mailed a second time.
+    """
     start = start.resolve()
     for directory in (start, *start.parents):
         if (directory / WORKSPACE_FILE).is_file() or (directory / ".mailblast").is_dir():
             return directory
-    return start
+    here = Path.cwd()
+    return here if start.is_relative_to(here) else start
 
 
 def load(directory: Path, workspace: Path, *, listed: bool = True) -> Campaign:

@@ -6,7 +6,11 @@
 3   finished, with something deferred, doubtful or not offered yet
 """
 
+import os
 import sys
+import tempfile
+import traceback
+from pathlib import Path
 
 import click
 
@@ -42,9 +46,25 @@ def main() -> None:
         Screen().error(str(error), error.hint)
         status = error.exit_status
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone: nothing to complain about
+        # Whoever read our output has gone; Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except Exception as error:  # noqa: BLE001 - a fault of ours; a traceback helps nobody here
+        status = _own_fault(error)
     sys.exit(status or 0)
+
+
+def _own_fault(error: Exception) -> int:
+    """Keep the traceback in a file (it has no values in it) and say where."""
+    where = Path(tempfile.mkdtemp(prefix="mailblast-")) / "traceback.txt"
+    where.write_text(
+        "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+    )
+    Screen().error(
+        f"a fault of mailblast itself ({type(error).__name__}); what was done is in the ledger",
+        f"running the same command again is safe; please report it with {where}",
+    )
+    return 1
 
 
 for command in (init, preview, send, report, show, bounces, unsubscribe, keys):

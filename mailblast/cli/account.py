@@ -36,7 +36,7 @@ def report(
     with opened(Path(), rehearsal=rehearsal) as (_, ledger):
         reports.close_windows(ledger, time.time())
         runs = ledger.runs.all() if every else reports.chosen(ledger, run)
-        found = [reports.report(ledger, one) for one in runs]
+        found = [reports.account(ledger, one) for one in runs]
         if export:
             count = reports.export_rejected(ledger, runs[-1], export)
             screen.say(f"wrote {number(count)} rows to {export}")

@@ -103,11 +103,10 @@ def send(campaign: Path, as_json: bool, **options: Any) -> int:
         outcome = _send(screen, plan, options)
         if outcome is None:
             return 0 if options["dry_run"] or not plan.due else 2
-        if as_json:
-            report = reports.report(plan.ledger, outcome.run)
-            put_json(report.as_json())
         if plan.rehearsal:
-            _come_back(screen, plan)
+            _come_back(screen, plan, outcome)
+        if as_json:
+            put_json(reports.account(plan.ledger, outcome.run).as_json())
         if outcome.error:
             raise outcome.error
     return 0 if outcome.settled else 3
@@ -120,12 +119,12 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
         bad = try_out(plan, pool, screen.told, all_rows=options["render_all"])
         if bad:
             plan = plan.again()
+        if not plan.due and not plan.next_due:
+            screen.nothing_due(plan)
+            return None
         screen.plan(plan)
         if options["dry_run"]:
             screen.say("Dry run: nothing was sent, and nothing was kept.")
-            return None
-        if not plan.due and not plan.next_due:
-            screen.nothing_due(plan)
             return None
         if not (options["yes"] or screen.ask(f"Send {number(plan.due)} messages?")):
             screen.say("Nothing was sent.")
@@ -134,18 +133,20 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
             outcome = execute(plan, pool, watched, options["limit"])
     finally:
         pool.close()
-    screen.outcome(outcome)
+    if not plan.rehearsal:
+        screen.outcome(outcome)
     return outcome
 
 
-def _come_back(screen: Screen, plan: Plan) -> None:
+def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:
     """The end of a rehearsal: what came back is taken in, and accounted for."""
     inbox = plan.ledger.directory / "sandbox" / "inbox.mbox"
     if inbox.exists():
         reconcile = Reconcile(plan.ledger, keyring(plan.ledger))
         reconcile.take_in(read_mailbox(inbox), time.time)
         screen.came_back(reconcile.counts)
-    screen.report(reports.report(plan.ledger, plan.run))
+    screen.say("This was a rehearsal: nothing left this machine.", "bold")
+    screen.report(reports.account(plan.ledger, outcome.run))
 
 
 @click.group()

@@ -34,12 +34,22 @@ from mailblast.schedule import Schedule
 from mailblast.secret import read_secret
 from mailblast.send.dispatch import Dispatch, Road
 from mailblast.send.feeder import Job
-from mailblast.send.prepare import Plan, Request, Told, prepared
+from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
 from mailblast.send.prove import prove
 from mailblast.send.tally import Tally
 from mailblast.smtp.session import Server
 
-__all__ = ["Outcome", "Plan", "Request", "Tally", "execute", "prepared", "try_out"]
+__all__ = [
+    "Outcome",
+    "Plan",
+    "Request",
+    "Tally",
+    "deliver",
+    "execute",
+    "pool_for",
+    "prepared",
+    "try_out",
+]
 
 Watched = Callable[[Tally], None]
 
@@ -99,6 +109,20 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
         {"ended": ended and _iso(ended), "dispositions": outcome.dispositions},
     )
     return outcome
+
+
+def deliver(plan: Plan, limit: int | None = None) -> Outcome:
+    """Try out and send without a screen and without asking; for programs.
+
+    Raises TemplateError or Refused when nothing may be sent.
+    """
+    pool = pool_for(plan)
+    try:
+        if try_out(plan, pool, unheard, all_rows=True):
+            plan = plan.again()
+        return execute(plan, pool, lambda _: None, limit)
+    finally:
+        pool.close()
 
 
 def _runner() -> Callable[[Coroutine[None, None, bool]], bool]:

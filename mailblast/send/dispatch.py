@@ -260,5 +260,5 @@ def _envelope(message: Message) -> Envelope:
 def _suppression(due: Due, outcome: disposition.Outcome) -> Entry | None:
     if not disposition.address_is_dead(outcome):
         return None
-    said = f"{outcome.code} {outcome.text}".strip()
+    said = " ".join(f"{outcome.code} {outcome.text}".split())
     return Entry(due.mailbox.casefold(), Reason.HARD_BOUNCE, said)

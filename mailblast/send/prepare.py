@@ -29,6 +29,7 @@ from mailblast.ledger import Ledger, Run
 from mailblast.pool import Workbench
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
 from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
+from mailblast.suppression import Entry
 from mailblast.throttle import seconds_needed
 
 Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
@@ -37,6 +38,10 @@ REHEARSAL = "rehearsal"  # below STATE: a ledger and an inbox of its own
 
 # Fates come at once in a rehearsal; waiting for the real pauses would teach nothing.
 REHEARSAL_RETRY = (1.0, 2.0, 4.0)
+
+
+def unheard(_stage: str, _done: int, _total: int | None) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Plan:
 
 
 @contextmanager
-def prepared(request: Request, told: Told) -> Iterator[Plan]:
+def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
     """A plan, and the lock on its campaign for as long as the block runs.
 
     Raises Problems, UserError, Refused or LedgerError; then nothing was changed.
@@ -102,12 +107,28 @@ def prepared(request: Request, told: Told) -> Iterator[Plan]:
     with ExitStack() as stack:
         ledger = Ledger(state)
         stack.callback(ledger.close)
+        if request.rehearse:
+            _take_over_list(workspace / STATE, ledger)
         scope = scope_of(campaign, workspace)
         stack.enter_context(ledger.lock(scope))
         run, resumed = _find_or_enrol(ledger, campaign, scope, request, told)
         stack.callback(_forget_unstarted, ledger, run)
         plan = _plan(ledger, campaign, workspace, run)
         yield replace(plan, resumed=resumed, rehearsal=request.rehearse)
+
+
+def _take_over_list(real: Path, rehearsal: Ledger) -> None:
+    """Who is suppressed in truth is so in a rehearsal."""
+    if not (real / "ledger.db").exists():
+        return
+    ledger = Ledger(real)
+    try:
+        entries = (
+            Entry(one.key, one.reason, one.note) for one in ledger.suppressions.all()
+        )
+        rehearsal.suppressions.add(entries, time.time(), "the workspace's list")
+    finally:
+        ledger.close()
 
 
 def _forget_unstarted(ledger: Ledger, run: Run) -> None:

@@ -87,6 +87,8 @@ def visible_lines(text: str) -> str:
 def next_steps(outcome: Outcome) -> list[str]:
     """What the last lines after a sending say."""
     counts, run = outcome.dispositions, outcome.run.run
+    if outcome.run.kind == "sample":
+        return ["These were samples; they are in no report."]
     lines = []
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(
