@@ -20,13 +20,13 @@ $(VENV)/run: requirements.lock pyproject.toml
 	@echo "== making $(VENV) with the locked dependencies"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mailblast needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(VENV)/dev: requirements-dev.lock $(VENV)/run
 	@echo "== adding what the tests need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/run
@@ -48,7 +48,7 @@ docs: $(VENV)/run
 	$(BIN)/python docs/write_commands.py
 
 lock: $(VENV)/run
-	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/python -m pip install -qq pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
 

@@ -143,14 +143,9 @@ class Source:
             raise Problems([self._explain(error)]) from error
 
     def separator(self) -> str:
-        """The one of SEPARATORS that makes the most columns of the header."""
-        return max(SEPARATORS, key=self._width)
-
-    def _width(self, separator: str) -> int:
-        try:
-            return len(next(self.rows(separator), (0, []))[1])
-        except Problems:
-            return 0  # told when the header is read
+        """The one of SEPARATORS that stands most often in the first line, quotes apart."""
+        first = next((line for _, line in self.lines() if not line.isspace()), "")
+        return max(SEPARATORS, key=re.sub('"[^"]*"', "", first).count)
 
     def _open(self, errors: str = "strict") -> TextIO:
         # newline="": a line end within quotes is part of the cell, and stays as it came.

@@ -9,3 +9,4 @@ run() { printf '\n$ %s\n' "$*"; "$@"; }
 run mailblast send newsletter --yes
 run mailblast bounces import .mailblast/sandbox/inbox.mbox
 run mailblast report
+run mailblast show back.p@bounces-postfix.example

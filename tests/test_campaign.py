@@ -29,7 +29,7 @@ def test_defaults(campaign: Path) -> None:
         found.throttle.default.connections,
         found.throttle.default.rate,
         found.throttle.default.messages_per_connection,
-    ) == (2, None, 100)
+    ) == (10, None, 100)
     assert found.dkim is None
     assert found.suppression_file is None
 

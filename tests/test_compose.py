@@ -517,10 +517,9 @@ def test_any_value_survives_a_header(value):
     """Encoded or not, folded or not; encoded words of 75, in lines of 76."""
     field = b"X-Test:" + unstructured("X-Test", value)
 
-    assert (
-        message_from_bytes(field + b"\r\n\r\n", policy=policy.default)["X-Test"]
-        == value.strip()
-    )
+    assert message_from_bytes(field + b"\r\n\r\n", policy=policy.default)[
+        "X-Test"
+    ] == value.strip(" ")
     for line in field.split(b"\r\n"):
         assert line.strip()
         assert len(line) <= 998

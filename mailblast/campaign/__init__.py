@@ -129,7 +129,7 @@ class Delivery:
 class Limits:
     """How one destination may be used; `rate` is in messages a second, None unlimited."""
 
-    connections: int = 2
+    connections: int = 10
     rate: float | None = None
     messages_per_connection: int = 100
 

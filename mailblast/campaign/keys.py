@@ -264,7 +264,7 @@ KEYS = (
         "connections",
         whole(1, 500),
         "How many connections to one destination domain at a time.",
-        2,
+        10,
     ),
     Key(
         "throttle",

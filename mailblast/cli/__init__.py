@@ -49,6 +49,9 @@ def main() -> None:
         # Whoever read our output has gone; Python would complain of it once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except OSError as error:
+        Screen().error(f"{error.filename or 'the system'}: {error.strerror or error}")
+        status = 1
     except Exception as error:  # noqa: BLE001 - a fault of ours; a traceback helps nobody here
         status = _own_fault(error)
     sys.exit(status or 0)

@@ -102,6 +102,8 @@ def send(campaign: Path, as_json: bool, **options: Any) -> int:
     with prepared(request, screen.told) as plan:
         outcome = _send(screen, plan, options)
         if outcome is None:
+            if as_json:
+                put_json(reports.account(plan.ledger, plan.run).as_json())
             return 0 if options["dry_run"] or not plan.due else 2
         if plan.rehearsal:
             _come_back(screen, plan, outcome)
@@ -116,15 +118,13 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
     """Try out, show, ask and send; None if nothing was to be sent or nobody agreed."""
     pool = pool_for(plan)
     try:
-        bad = try_out(plan, pool, screen.told, all_rows=options["render_all"])
-        if bad:
-            plan = plan.again()
+        plan = try_out(plan, pool, screen.told, all_rows=options["render_all"])
         if not plan.due and not plan.next_due:
             screen.nothing_due(plan)
             return None
         screen.plan(plan)
         if options["dry_run"]:
-            screen.say("Dry run: nothing was sent, and nothing was kept.")
+            screen.say("Dry run: nothing was sent.")
             return None
         if not (options["yes"] or screen.ask(f"Send {number(plan.due)} messages?")):
             screen.say("Nothing was sent.")

@@ -18,7 +18,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,8 +78,8 @@ def pool_for(plan: Plan) -> Pool:
     return Pool(plan.workbench, (os.cpu_count() or 1) if plan.due > SMALL else 0)
 
 
-def try_out(plan: Plan, pool: Pool, told: Told, *, all_rows: bool) -> int:
-    """Render every row and verify the first message; says how many rows became invalid."""
+def try_out(plan: Plan, pool: Pool, told: Told, *, all_rows: bool) -> Plan:
+    """Render every row and verify the first message; gives back the plan as it is then."""
     return asyncio.run(prove(plan, pool, told, all_rows=all_rows))
 
 
@@ -103,6 +103,7 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
     ended = time.time() if outcome.settled else None
     if ended:
         ledger.runs.enter(run.number, "ended", ended=ended)
+        outcome = replace(outcome, run=ledger.runs.numbered(run.number))
     book.put(
         "runs",
         run.run,
@@ -118,8 +119,7 @@ def deliver(plan: Plan, limit: int | None = None) -> Outcome:
     """
     pool = pool_for(plan)
     try:
-        if try_out(plan, pool, unheard, all_rows=True):
-            plan = plan.again()
+        plan = try_out(plan, pool, unheard, all_rows=True)
         return execute(plan, pool, lambda _: None, limit)
     finally:
         pool.close()

@@ -70,6 +70,7 @@ class Plan:
     new_key: Path | None  # made just now
     resumed: bool = False
     rehearsal: bool = False
+    unrendered: int = 0  # rows that were not tried out
 
     def again(self) -> "Plan":
         """The plan after rows were found that cannot be mailed."""
@@ -185,8 +186,8 @@ def _find_or_enrol(
 ) -> tuple[Run, bool]:
     content = manifest_of(campaign)
     run = ledger.runs.latest(scope)
-    if run is not None and run.state in ("enrolling", "enrolled"):
-        ledger.runs.discard(run.number)  # a plan that was broken off
+    if run is not None and _untouched(ledger, run):
+        ledger.runs.discard(run.number)
         run = ledger.runs.latest(scope)
     take_over_suppressions(ledger, campaign, scope)
     if request.to_me is not None:
@@ -201,6 +202,19 @@ def _find_or_enrol(
             ledger.deliveries.reopen_doubtful(run.number)
         return run, True
     return _enrol(ledger, campaign, scope, content, Rows("campaign", iter, told)), False
+
+
+def _untouched(ledger: Ledger, run: Run) -> bool:
+    """Whether nothing was offered yet: the plan was broken off, or no connection came about.
+
+    Then the list is read anew, and whatever has been mended since is right.
+    """
+    if run.state in ("enrolling", "enrolled"):
+        return True
+    return _NOT_OFFERED.issuperset(ledger.runs.dispositions(run.number))
+
+
+_NOT_OFFERED = frozenset({Disposition.QUEUED, Disposition.SUPPRESSED, Disposition.INVALID})
 
 
 def _same_content(run: Run, content: Manifest) -> None:

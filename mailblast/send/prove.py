@@ -7,6 +7,7 @@ stops the whole campaign while nothing was sent, so that row 40,312 cannot break
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mailblast.compose import Due
 from mailblast.errors import Refusal, Refused
@@ -25,14 +26,24 @@ BATCH = 200
 AT_ONCE = 4  # batches on their way to the pool
 
 
-async def prove(plan: Plan, pool: Pool, told: Told, *, all_rows: bool) -> int:
-    """Render what is due and verify the first message; says how many rows are not mailable.
+async def prove(plan: Plan, pool: Pool, told: Told, *, all_rows: bool) -> Plan:
+    """Render what is due and verify the first message; gives back the plan as it is then.
 
-    Without `all_rows` only the first RENDERED_UNASKED rows are rendered.  Raises
-    TemplateError, or Refused when the signature does not hold.
+    A row that cannot be mailed is `invalid` from then on.  Without `all_rows` only the first
+    RENDERED_UNASKED rows are rendered.  A run that is taken up again has been through this.
+    Raises TemplateError, or Refused when the signature does not hold.
     """
     await _verify_first(plan, pool)
+    if plan.resumed:
+        return plan
     most = plan.due if all_rows else min(plan.due, RENDERED_UNASKED)
+    if await _render(plan, pool, told, most):
+        plan = plan.again()
+    return replace(plan, unrendered=max(0, plan.due - most))
+
+
+async def _render(plan: Plan, pool: Pool, told: Told, most: int) -> int:
+    """Render the first rows; says how many of them cannot be mailed."""
     rows = _due(plan, most)
     running: set[asyncio.Task[list[Event]]] = set()
     done = bad = 0

@@ -54,6 +54,16 @@ class Screen:
         """A line."""
         self.out.print(Text(text, style=style), soft_wrap=True)
 
+    def _table(self, table: Table) -> None:
+        """A table, without the blanks that fill up its lines: they make noise in a file."""
+        if self.out.is_terminal:
+            self.out.print(table)
+            return
+        with self.out.capture() as captured:
+            self.out.print(table)
+        for line in captured.get().splitlines():
+            self.say(line.rstrip())
+
     def error(self, what: str, hint: str = "") -> None:
         """What went wrong, and what to do."""
         self.err.print(Text(visible_lines(what), style="red"), soft_wrap=True)
@@ -121,12 +131,18 @@ class Screen:
         table.add_row("Signed", signed)
         if plan.new_key:
             table.add_row("", f"a practice key was made: {plan.new_key.name}")
+        if plan.unrendered:
+            table.add_row(
+                "Rendered",
+                f"{number(plan.due - plan.unrendered)} rows were tried out, "
+                f"{number(plan.unrendered)} not: --render-all tries them all",
+            )
         least = plan.seconds
         table.add_row(
             "Time",
             f"at least {duration(least)}" if least else "as fast as the server takes it",
         )
-        self.out.print(table)
+        self._table(table)
 
     # --- Sending ---------------------------------------------------------------------------
 
@@ -227,7 +243,7 @@ class Screen:
                 name = Text(one, style=STYLE.get(one, ""))
                 table.add_row(name, number(count), share, MEANING[one])
         table.add_row("all rows", number(rows), "", "")
-        self.out.print(table)
+        self._table(table)
         self.say()
 
     def _reasons(self, reasons: dict[Reason, int]) -> None:
@@ -237,7 +253,7 @@ class Screen:
         table.add_column("whose matter")
         for reason, count in reasons.items():
             table.add_row(reason, number(count), reason.scope)
-        self.out.print(table)
+        self._table(table)
         self.say()
 
     def _destinations(
@@ -252,7 +268,7 @@ class Screen:
         for name, has in ranked[:most]:
             cells = (number(has[one]) if one in has else "" for one in shown)
             table.add_row(visible(name), *cells)
-        self.out.print(table)
+        self._table(table)
         if len(ranked) > most:
             self.say(
                 f"and {number(len(ranked) - most)} more destinations; --json has them all"
@@ -272,11 +288,11 @@ class Screen:
         self.say(f"{visible(delivery.mailbox)}  {run.run}, row {delivery.row}", "bold")
         self.say(f"{delivery.disposition}{reason}: {MEANING[delivery.disposition]}")
         for event in history:
-            said = (
-                f" {event.code or ''} {visible(event.text)}".rstrip() if event.text else ""
-            )
+            said = visible(" ".join(event.text.split()))
+            if event.code and not said.startswith(str(event.code)):
+                said = f"{event.code} {said}"
             by = f" [{visible(event.host)}]" if event.host else ""
-            self.say(f"  {moment(event.at)}  {event.kind}{by}{said}")
+            self.say(f"  {moment(event.at)}  {event.kind}{by} {said}".rstrip())
 
     def suppressions(self, entries: Iterable[Suppression]) -> None:
         """Entries of the suppression list, a line each."""
