@@ -112,3 +112,9 @@ def bodies(message: EmailMessage) -> dict[str, str]:
         for part in message.walk()
         if part.get_content_maintype() == "text" and not part.get_filename()
     }
+
+
+def structure(part: EmailMessage) -> Any:
+    """The types of a message as nested tuples."""
+    kind = part.get_content_subtype()
+    return (kind, *map(structure, part.iter_parts())) if part.is_multipart() else kind

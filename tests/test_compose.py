@@ -1,9 +1,7 @@
 """Messages: the standard library reads in them what was meant, whatever was in a cell."""
 
 import hashlib
-import os
 import re
-from base64 import b64decode
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
@@ -22,12 +20,11 @@ from letters import (
     due,
     parsed,
     signer,
+    structure,
 )
 
 from mailblast import tag
-from mailblast.compose import Composer, TemplateError, compliance
-from mailblast.compose.body import encode, normalised
-from mailblast.compose.header import fold, unstructured
+from mailblast.compose import Composer, compliance
 from mailblast.errors import Problems, Refusal, UserError
 from mailblast.signing import verify
 
@@ -195,139 +192,6 @@ def test_a_name_in_from_is_quoted_or_encoded(tmp_path):
             .startswith(name)
         )
         assert read["From"].addresses[0].addr_spec == "news@example.com"
-
-
-# The parts.
-
-
-def structure(part):
-    """The types of a message as nested tuples."""
-    kind = part.get_content_subtype()
-    return (kind, *map(structure, part.iter_parts())) if part.is_multipart() else kind
-
-
-def test_structures(tmp_path):
-    """A level with one part in it is left out."""
-    png = b"\x89PNG\r\n\x1a\n"
-    image = HTML.replace("<p>", '<p><img src="a.png">')
-
-    def made(message="", **files):
-        home = tmp_path / str(len(list(tmp_path.iterdir())))
-        home.mkdir()
-        return structure(
-            parsed(composed(composer(campaign(home, message=message, **files)), "Jo"))
-        )
-
-    attached = 'attachments = ["b.pdf"]'
-    assert made(message_txt=TEXT) == "plain"
-    assert made(message_html=HTML) == ("alternative", "plain", "html")
-    assert made(message_html=image, a_png=png) == (
-        "alternative",
-        "plain",
-        ("related", "html", "png"),
-    )
-    assert made(attached, message_txt=TEXT, b_pdf=b"%PDF") == ("mixed", "plain", "pdf")
-    assert made(attached, message_html=image, a_png=png, b_pdf=b"%PDF") == (
-        "mixed",
-        ("alternative", "plain", ("related", "html", "png")),
-        "pdf",
-    )
-
-
-def test_images_and_attachments_arrive_whole(tmp_path):
-    """Their bytes, their names, and the Content-ID that the HTML asks for."""
-    png, pdf = bytes(range(256)) * 3, b"%PDF-1.7\r\n\n\r" * 50
-    made = campaign(
-        tmp_path,
-        message='attachments = ["terms.pdf", "{{ file }}"]',
-        message_html='<img src="logo.png">',
-        logo_png=png,
-        terms_pdf=pdf,
-        **{"Schlüssel für dich_txt": "key"},
-    )
-    read = parsed(composed(composer(made, "name", "file"), "Jo", "Schlüssel für dich.txt"))
-
-    image, terms, key = [part for part in read.walk() if not part.is_multipart()][2:]
-    assert image.get_content() == png
-    assert image["Content-Disposition"].content_disposition == "inline"
-    assert f'src="cid:{image["Content-ID"][1:-1]}"' in bodies(read)["html"]
-    assert (terms.get_filename(), terms.get_content()) == ("terms.pdf", pdf)
-    assert (key.get_filename(), key.get_content()) == ("Schlüssel für dich.txt", "key")
-    assert {part["Content-Disposition"].content_disposition for part in (terms, key)} == {
-        "attachment"
-    }
-
-
-def test_a_path_that_renders_to_nothing_attaches_nothing(tmp_path):
-    """So that only some recipients get an attachment."""
-    made = campaign(
-        tmp_path, message='attachments = ["{{ name }}"]', message_txt="x", a_pdf=b"%"
-    )
-
-    assert structure(parsed(composed(composer(made), ""))) == "plain"
-    assert structure(parsed(composed(composer(made), "a.pdf"))) == ("mixed", "plain", "pdf")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../../etc/passwd",
-        "../secret.txt",
-        "/etc/passwd",
-        "sub/../../secret.txt",
-        "link.txt",
-        "linked/secret.txt",
-        "recipients.csv",
-        "campaign.toml",
-        "message.txt",
-        ".hidden",
-        ".",
-        "sub",
-        "a\\b",
-        "absent.pdf",
-        "a\0b",
-        "~/x",
-        "x" * 300,
-    ],
-)
-def test_an_attachment_never_leaves_the_directory(tmp_path, name):
-    """Nor is it the list, a setting or a hidden file; the row is invalid."""
-    (tmp_path / "secret.txt").write_text("secret")
-    made = campaign(
-        tmp_path,
-        message='attachments = ["{{ name }}"]',
-        message_txt="x",
-        _hidden="x",
-    )
-    (made.directory / "sub").mkdir()
-    (made.directory / "link.txt").symlink_to(tmp_path / "secret.txt")
-    (made.directory / "linked").symlink_to(tmp_path)
-
-    refused = composer(made).compose(due(name))
-
-    assert isinstance(refused, Refusal)
-    assert refused.why.startswith("attachment ")
-
-
-def test_a_file_that_all_should_get_is_missed_at_once(tmp_path):
-    """An image: with the line that asks for it."""
-    made = campaign(tmp_path, message_html='<p>\n<img src="no.png">')
-
-    with pytest.raises(TemplateError, match=r"message\.html:2: 'no\.png' is no file"):
-        composer(made)
-
-
-def test_too_much_is_refused(tmp_path):
-    """25 MB, as sent."""
-    made = campaign(
-        tmp_path,
-        message='attachments = ["a.bin"]',
-        message_txt="x",
-        a_bin=os.urandom(19_000_000),
-    )
-
-    with pytest.raises(TemplateError, match="more than 25,000,000 bytes"):
-        composer(made)
 
 
 # What the law asks for.
@@ -506,71 +370,3 @@ def test_smuggling(probe):
     assert bodies(message_from_bytes(content, policy=policy.default))["plain"].startswith(
         lines_of(smuggled)
     )
-
-
-# Writing, piece by piece.
-
-
-@settings(deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=900))
-def test_any_value_survives_a_header(value):
-    """Encoded or not, folded or not; encoded words of 75, in lines of 76."""
-    field = b"X-Test:" + unstructured("X-Test", value)
-
-    assert message_from_bytes(field + b"\r\n\r\n", policy=policy.default)[
-        "X-Test"
-    ] == value.strip(" ")
-    for line in field.split(b"\r\n"):
-        assert line.strip()
-        assert len(line) <= 998
-        if b"=?utf-8?" in line:
-            assert len(line) <= 76
-    for word in re.findall(rb"=\?\S+\?=", field):
-        assert len(word) <= 75
-
-
-def test_words_are_folded_where_a_blank_permits():
-    """At 78; a word that is longer stays whole."""
-    folded = fold("Subject", "word " * 30 + "x" * 300)
-
-    lines = (b"Subject:" + folded).split(b"\r\n")
-    assert max(map(len, lines[:-1])) <= 78
-    assert lines[-1] == b" " + b"x" * 300
-    assert b"".join(lines) == b"Subject: " + b"word " * 30 + b"x" * 300
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding"),
-    [
-        ("plain\ntext\n", "7bit"),
-        ("a = b\n", "7bit"),
-        ("x" * 78 + "=\n", "quoted-printable"),
-        ("x" * 79, "quoted-printable"),
-        ("trailing \n", "quoted-printable"),
-        ("From me\n", "quoted-printable"),
-        ("=_boundary\n", "quoted-printable"),
-        ("\x07\n", "quoted-printable"),
-        ("Viele Grüße aus der Stadt\n", "quoted-printable"),
-        ("日本語の手紙\n", "base64"),
-    ],
-)
-def test_the_encoding_suits_the_text(text, encoding):
-    """7bit where it may, base64 where it is shorter."""
-    assert encode(text)[0] == encoding
-
-
-def test_from_is_protected_wherever_a_line_begins_with_it():
-    """At a soft line break too, and no line grows beyond 76."""
-    for length in range(60, 80):
-        encoded = encode("é" + "x" * length + "From From From " * 30)[1]
-        assert not re.search(rb"^From ", encoded, re.MULTILINE)
-        assert max(map(len, encoded.split(b"\r\n"))) <= 76
-
-
-def test_line_ends():
-    """Every kind becomes one; U+2028 is none; one stands at the end."""
-    assert (
-        normalised("a\rb\r\nc\n\n\u2028\x0b\x85d\n\n\n") == "a\nb\nc\n\n\u2028\x0b\x85d\n"
-    )
-    assert encode("")[1] == b"\r\n"
-    assert b64decode(encode("日本\n")[1]).endswith(b"\r\n")

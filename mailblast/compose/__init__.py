@@ -21,7 +21,7 @@ from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
 from mailblast.errors import Refusal
 from mailblast.recipients import Columns
-from mailblast.signing import Signer
+from mailblast.signing import Fields, Signer
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
 
@@ -105,6 +105,25 @@ class Composer:
         Raises TemplateError when the template is at fault and no row could be.
         """
         tags = self._tags(due)
+        written = self._written(due, tags)
+        if isinstance(written, Refusal):
+            return written
+        header, body = written
+        content = header_lines(header) + b"\r\n" + body
+        if self._signer:
+            content = self._signer.sign(header, body, int(due.dated)) + content
+        return self._message(due, tags, content)
+
+    def check(self, due: Due) -> Refusal | None:
+        """Why a row cannot be mailed, if it cannot: everything but the signature is made.
+
+        Raises TemplateError as `compose` does.
+        """
+        written = self._written(due, self._tags(due))
+        return written if isinstance(written, Refusal) else None
+
+    def _written(self, due: Due, tags: _Tags) -> tuple[Fields, bytes] | Refusal:
+        """The header fields and the body."""
         rendered = self._rendered(due, tags)
         if isinstance(rendered, Refusal):
             return rendered
@@ -116,12 +135,11 @@ class Composer:
             header = self._header.write(self._personal(due, rendered, tags), fields)
         except UnicodeEncodeError:
             return Refusal("a lone surrogate, which is no character, is in the message")
-        if isinstance(header, Refusal):
-            return header
-        content = header_lines(header) + b"\r\n" + body
-        if self._signer:
-            content = self._signer.sign(header, body, int(due.dated)) + content
-        return self._message(due, tags, content)
+        if len(body) > MAX_TOTAL:
+            return Refusal(
+                f"the message has {len(body):,} bytes; {MAX_TOTAL:,} are the most"
+            )
+        return header if isinstance(header, Refusal) else (header, body)
 
     def render(self, due: Due) -> Rendered | Refusal:
         """What the templates make of a recipient, before MIME."""
@@ -165,11 +183,7 @@ class Composer:
             rendered.headers,
         )
 
-    def _message(self, due: Due, tags: _Tags, content: bytes) -> Message | Refusal:
-        if len(content) > MAX_TOTAL:
-            return Refusal(
-                f"the message has {len(content):,} bytes; {MAX_TOTAL:,} are the most"
-            )
+    def _message(self, due: Due, tags: _Tags, content: bytes) -> Message:
         return Message(
             due.delivery,
             tags.return_path,
