@@ -49,7 +49,7 @@ def report(
 
 @click.command()
 @click.argument("address")
-@click.option("--run", "run_name", help="In this run alone.")
+@click.option("--run", "run_name", metavar="RUN", help="In this run alone.")
 @click.option(
     "--raw", is_flag=True, help="Print the message as it was sent, byte for byte."
 )

@@ -37,7 +37,9 @@ def init(directory: Path) -> None:
 @click.command()
 @click.argument("campaign", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--row", type=click.IntRange(min=1), help="The data row, counted from 1.")
-@click.option("--to", "address", help="The recipient with this address.")
+@click.option(
+    "--to", "address", metavar="ADDRESS", help="The recipient with this address."
+)
 @click.option("--raw", is_flag=True, help="The bytes as they would be sent.")
 @click.option(
     "--html", type=click.Path(path_type=Path), help="Write the HTML part to this file."
@@ -164,6 +166,7 @@ def keys() -> None:
     type=click.Choice(["rsa-sha256", "ed25519-sha256"]),
     default="rsa-sha256",
     show_default=True,
+    help="How it signs; some receivers cannot verify Ed25519.",
 )
 def keys_new(domain: str, selector: str, algorithm: Any) -> None:
     """Make a key for DOMAIN and print the DNS record to publish."""
