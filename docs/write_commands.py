@@ -82,7 +82,9 @@ def _spelt(option: click.Option) -> str:
         return names
     if isinstance(option.type, click.Choice):
         return f"{names} {' or '.join(f'`{one}`' for one in option.type.choices)}"
-    kind = {"integer range": "N", "path": "FILE", "file": "FILE"}.get(option.type.name, "TEXT")
+    kind = {"integer range": "N", "path": "FILE", "file": "FILE"}.get(
+        option.type.name, "TEXT"
+    )
     return f"{names} {option.metavar or kind}"
 
 

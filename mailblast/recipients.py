@@ -201,9 +201,7 @@ _MISQUOTED = {
 
 def _first_bad_cell(text: str, separator: str) -> int:
     """Where in a row the first cell stands that is not well formed."""
-    cell = re.compile(
-        rf'(?: "(?:[^"]|"")*+" | (?!")[^{separator}\r\n]*+ ) {separator}', re.VERBOSE
-    )
+    cell = re.compile(rf'(?:"(?:[^"]|"")*+"|(?!")[^{separator}\r\n]*+){separator}')
     at = 0
     while (found := cell.match(text, at)) and len(found[0]) <= MAX_FIELD:
         at = found.end()

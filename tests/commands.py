@@ -58,7 +58,7 @@ def run(
 ) -> Ended:
     """Run `mailblast WORDS` in a directory, `given` on its standard input.
 
-    Whatever it was asked, it must not end in a traceback.
+    Whatever it was asked, it must not end in a fault of its own.
     """
     ended = subprocess.run(
         [*program, *map(str, words)],
@@ -71,6 +71,7 @@ def run(
     )
     err = ended.stderr.decode()
     assert "Traceback" not in err, err
+    assert "a fault of mailblast" not in err, err
     assert ended.returncode in (0, 1, 2, 3), (ended.returncode, err)
     return Ended(ended.returncode, ended.stdout, err)
 
@@ -88,7 +89,12 @@ def ok(where: Path, *words: object, status: int = 0, **more: Any) -> Ended:
 
 
 def letter(
-    workspace: Path, rows: str, *, delivery: str = SANDBOX, name: str = "letter", **files: str
+    workspace: Path,
+    rows: str,
+    *,
+    delivery: str = SANDBOX,
+    name: str = "letter",
+    **files: str,
 ) -> Path:
     """Write a campaign into a workspace: a list `email,name`, and `message_html="…"`."""
     home = workspace / name

@@ -122,7 +122,9 @@ class Postfix:
 
     def maildir(self, name: str) -> list[bytes]:
         """The messages in a Maildir, as they lie there."""
-        return [path.read_bytes() for path in sorted((self.home / "mail" / name).glob("new/*"))]
+        return [
+            path.read_bytes() for path in sorted((self.home / "mail" / name).glob("new/*"))
+        ]
 
     def mailbox(self, name: str) -> Path:
         """Where a mailbox is."""

@@ -42,10 +42,8 @@ def test_an_idn_becomes_a_labels_and_needs_no_smtputf8():
     """A domain outside ASCII travels as A-labels (RFC 6531 §3.2)."""
     found = good("ada@Bücher.example")
 
-    assert (
-        found.mailbox,
-        found.domain,
-    ) == ("ada@xn--bcher-kva.example", "xn--bcher-kva.example")
+    assert found.mailbox == "ada@xn--bcher-kva.example"
+    assert found.domain == "xn--bcher-kva.example"
     assert not found.smtputf8
     assert found == good("ada@XN--BCHER-KVA.example")
 
@@ -95,7 +93,7 @@ def test_blanks_around_the_cell_are_dropped():
     ],
 )
 def test_anything_but_one_addr_spec_is_refused(text):
-    """No list, no parameter, no line end, no quoted string: nothing that could end a RCPT."""
+    """No list, no parameter, no line end, no quoted string: no end to a RCPT."""
     assert why(text)
 
 
@@ -121,8 +119,8 @@ def test_characters_that_deceive_are_refused(text):
 
 
 def test_look_alikes_of_ascii_are_not_taken_for_it():
-    """The Kelvin sign is a k in Unicode's lower case, the long s an s; a pattern that is not
-    bound to ASCII would let both through as they are."""
+    """The Kelvin sign is a k in Unicode's lower case, the long s an s; a pattern that is
+    not bound to ASCII would let both through as they are."""
     assert good("a@\u212aelvin.example").domain == "kelvin.example"
     assert good("a\u017f@b.example").smtputf8
 
@@ -136,9 +134,10 @@ def test_full_width_dots_become_dots():
     "text",
     [
         "a@b.example.", "a@.b.example", "a@b..example", ".a@b.example", "a.@b.example",
-        "a..b@b.example", "a@-b.example", "a@b-.example", "a@b_c.example", "a@ab--c.example",
-        "a@xn--.example", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]", "a@192.0.2.1", "a@b",
-        "a@localhost", "a@host.local", "a@x.TEST", "a@invalid", "@b.example", "a@", "@", "a",
+        "a..b@b.example", "a@-b.example", "a@b-.example", "a@b_c.example",
+        "a@ab--c.example", "a@xn--.example", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
+        "a@192.0.2.1", "a@b", "a@localhost", "a@host.local", "a@x.TEST", "a@invalid",
+        "@b.example", "a@", "@", "a",
     ],
 )  # fmt: skip
 def test_what_no_public_mail_server_has_is_refused(text):
@@ -187,12 +186,15 @@ def test_address_of_254_octets():
 
 
 def test_an_idn_is_counted_in_its_longest_form():
-    """An address that is short as typed can be too long as A-labels."""
-    domain = ".".join(["ü" * 50] * 3) + ".example"
+    """One that fits as A-labels is refused where it does not fit as it is shown."""
+    shown = ".".join(["ü" * 40] * 2)
+    label = good("a@" + "ü" * 40 + ".example").domain.split(".")[0]
 
-    assert len(f"a@{domain}") < 254
-    assert good(f"a@{domain}").mailbox.isascii()
-    assert why("a" * 64 + "@" + ".".join(["üx" * 25] * 3) + ".example")
+    assert good(f"{'a' * 64}@{shown}.example") == good(
+        f"{'a' * 64}@{label}.{label}.example"
+    )
+    assert why(f"{'a' * 64}@{shown}.{'d' * 20}.example")
+    assert why(f"{'a' * 64}@{label}.{label}.{'d' * 20}.example")
 
 
 def test_a_huge_cell_is_refused_at_once():
@@ -208,7 +210,10 @@ def test_the_reason_is_one_short_sentence():
     assert "\n" not in sentence
 
 
-_SPECIALS = "@@@...--<>\"\\,;:()[] _+'xn\u00fc\u00df\u212a\u017f\u0130\u3002\uff20\u200b\u202e\u0301\0\r\n"
+_SPECIALS = (
+    "@@@...--<>\"\\,;:()[] _+'xn\0\r\n"
+    "\u00fc\u00df\u212a\u017f\u0130\u3002\uff20\u200b\u202e\u0301"
+)
 _PIECES = st.sampled_from(
     ["a", "Ada", "info", "POSTMASTER", "xn--bcher-kva", "ab--c", "example", "com", "test",
      "local", "onion", "arpa", "é", "日本", "a" * 63, "b" * 64, *_SPECIALS],
@@ -294,7 +299,8 @@ def test_a_mailbox_is_a_name_and_an_address(text, name, mailbox):
     "text",
     [
         "", "Ada", "Ada <>", "Ada <a@b.example> x", "Ada <a@b.example", "Ada a@b.example>",
-        "a@b.example, Ada <c@d.example>", "<a@b.example> <c@d.example>", '"Ada <a@b.example>',
+        "a@b.example, Ada <c@d.example>", "<a@b.example> <c@d.example>",
+        '"Ada <a@b.example>', '"A" <a@b.example>, "C" <c@d.example>',
         "Ada\r\nBcc: x <a@b.example>", "Ada\0 <a@b.example>", "A\u202eda <a@b.example>",
         "A\u2028da <a@b.example>", '"A\\\nda" <a@b.example>', "x" * 201 + " <a@b.example>",
     ],

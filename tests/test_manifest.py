@@ -71,17 +71,19 @@ def test_files_are_content(campaign: Path) -> None:
 
 
 def test_changes_are_named(campaign: Path) -> None:
-    """A changed, an added and a removed file are told by name."""
+    """A changed, a removed and an added message are told by name; other new files are not
+    part of any message."""
 
     def change() -> None:
         (campaign / "message.html").write_text("<p>Goodbye")
-        (campaign / "terms.pdf").touch()
+        (campaign / "rejected.csv").touch()
+        (campaign / "message.txt").write_text("Goodbye")
         (campaign / "images" / "logo.png").unlink()
 
     assert told(campaign, change) == [
         "images/logo.png was removed",
         "message.html changed",
-        "terms.pdf was added",
+        "message.txt was added",
     ]
 
 

@@ -37,7 +37,8 @@ def test_an_entry_has_one_key(text, key):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "example.com", "*@example.com", "@", "@com", "@example.com.", "@localhost", "@a@b.c",
+        "", "example.com", "*@example.com", "@", "@com", "@example.com.", "@localhost",
+        "@a@b.c",
         "a@b, c@d", "<ada@example.com>", SHA256[1:], f"md5:{SHA256}", f"sha256:{MD5}",
         f"sha1:{SHA256[:40]}", "g" * 64, "@" + "x" * 300, "ada@example.com\nbob@example.com",
     ],

@@ -220,7 +220,7 @@ KEYS = (
         "delivery",
         "ca_file",
         forms.FILE,
-        "Certificates (PEM) to trust besides the system's, for a relay with a private CA.",
+        "Certificates (PEM) to trust instead of the system's, for a relay with a private CA.",
         otherwise="those of the system",
     ),
     Key(

@@ -37,9 +37,7 @@ def init(directory: Path) -> None:
 @click.command()
 @click.argument("campaign", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--row", type=click.IntRange(min=1), help="The data row, counted from 1.")
-@click.option(
-    "--to", "address", metavar="ADDRESS", help="The recipient with this address."
-)
+@click.option("--to", "address", metavar="ADDRESS", help="The recipient with this address.")
 @click.option("--raw", is_flag=True, help="The bytes as they would be sent.")
 @click.option(
     "--html", type=click.Path(path_type=Path), help="Write the HTML part to this file."

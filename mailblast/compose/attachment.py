@@ -58,15 +58,25 @@ def inline_image(path: Path, content_id: str) -> bytes:
 
 
 def _part(path: Path, disposition: str, more: list[str]) -> bytes:
+    content = path.read_bytes()
     lines = [
-        f"Content-Type: {content_type(path.name)}",
+        f"Content-Type: {content_type(path.name)}{_charset(path.name, content)}",
         "Content-Transfer-Encoding: base64",
         *more,
         f"Content-Disposition: {disposition};\r\n {_filename(path.name)}",
     ]
-    return (
-        "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + base64_lines(path.read_bytes())
-    )
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + base64_lines(content)
+
+
+def _charset(name: str, content: bytes) -> str:
+    """Text of which nothing is said is US-ASCII (RFC 2046 §4.1.2), and "Dörte" would break."""
+    if not content_type(name).startswith("text/"):
+        return ""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""  # nobody knows; a guess would be worse
+    return "; charset=utf-8"
 
 
 def _filename(name: str) -> str:

@@ -81,7 +81,7 @@ class Enrolment:
     ) -> list[Event]:
         good = [row for row in rows if row["key"] is not None]
         values = {"run": self._run.number, "keys": [row["key"] for row in good]}
-        first = dict(connection.execute(_STANDING, values).tuples().all())
+        first = {row.key: row.line for row in connection.execute(_STANDING, values)}
         facts = []
         for row in good:
             line = first.setdefault(row["key"], row["line"])
