@@ -140,8 +140,13 @@ def _domain(text: str) -> tuple[str, int] | None:
 
 
 def _address(local: str, domain: str) -> Address:
-    key = f"{unicodedata.normalize('NFC', local.casefold())}@{domain}"
-    return Address(f"{local}@{domain}", domain, key, smtputf8=not local.isascii())
+    mailbox = f"{local}@{domain}"
+    return Address(mailbox, domain, key_of(mailbox), smtputf8=not local.isascii())
+
+
+def key_of(mailbox: str) -> str:
+    """The key of an address that was parsed before (`Address.mailbox`)."""
+    return unicodedata.normalize("NFC", mailbox.casefold())
 
 
 # What must not stand in a name that people read: line ends, control characters, and what

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailblast.campaign import Campaign, load
 from mailblast.campaign.manifest import Manifest, content_files
+from mailblast.secret import private_directory
 
 
 def keep(state: Path, campaign: Campaign, workspace: Path, manifest: Manifest) -> Campaign:
@@ -29,7 +30,7 @@ def keep(state: Path, campaign: Campaign, workspace: Path, manifest: Manifest) -
 
 def _copy(campaign: Campaign, workspace: Path, fresh: Path) -> None:
     home = fresh / campaign.name
-    home.mkdir(parents=True, mode=0o700)
+    private_directory(home)
     if (workspace / "mailblast.toml").is_file() and workspace != campaign.directory:
         shutil.copyfile(workspace / "mailblast.toml", fresh / "mailblast.toml")
     shutil.copyfile(campaign.directory / "campaign.toml", home / "campaign.toml")

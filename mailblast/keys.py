@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailblast.campaign import Campaign, Dkim
-from mailblast.errors import Refused, UserError
+from mailblast.campaign.forms import DOMAIN, SELECTOR
+from mailblast.errors import Refusal, Refused, UserError
 from mailblast.ledger import Ledger
+from mailblast.secret import private_directory
 from mailblast.signing import Algorithm, Signer, new_key
 from mailblast.tag import Keyring, format_keyring, parse_keyring
 
@@ -37,6 +39,20 @@ def keyring(ledger: Ledger) -> Keyring:
 def key_path(dkim: Dkim, workspace: Path) -> Path:
     """Where the private key of a campaign is."""
     return dkim.key or workspace / STATE / "keys" / f"{dkim.domain}.{dkim.selector}.pem"
+
+
+def dkim_named(domain: str, selector: str, algorithm: Algorithm) -> Dkim:
+    """A key as a campaign would name it: the domain as A-label, in lower case.
+
+    Raises UserError for what is no domain or no selector; a path is neither.
+    """
+    found: list[str] = []
+    for form, text in ((DOMAIN, domain), (SELECTOR, selector)):
+        taken = form.take(text)
+        if isinstance(taken, Refusal):
+            raise UserError(f"{text}: not {form.words}")
+        found.append(taken)
+    return Dkim(found[0], found[1], None, algorithm)
 
 
 def dkim_key(campaign: Campaign, workspace: Path) -> tuple[bytes | None, Path | None]:
@@ -76,7 +92,7 @@ def read_key(path: Path, dkim: Dkim) -> bytes:
 
 def new_dkim_key(domain: str, selector: str, algorithm: Algorithm, path: Path) -> PublicKey:
     """Make a key at `path`; raises Refused when there is one: what it signed would be void."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_directory(path.parent)
     pem = new_key(algorithm)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -120,6 +120,8 @@ def _directory(path: Path) -> Iterator[Mail | Refusal]:
     `cur` is listed after `new` was read: what a mail reader moves meanwhile is found there.
     """
     folders = [folder for folder in (path / "new", path / "cur") if folder.is_dir()]
+    if not folders and not any(path.glob("*.[eE][mM][lL]")):
+        raise UserError(f"{path}: neither a Maildir nor a directory of .eml files")
     if not folders:
         return _messages(path, ".eml")
     return (mail for folder in folders for mail in _messages(folder, ""))

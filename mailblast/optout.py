@@ -44,16 +44,25 @@ def check(ledger: Ledger, text: str) -> list[Suppression]:
     key = suppression.parse(text)
     if isinstance(key, Refusal):
         raise UserError(f"{text}: {key}")
-    keys = keys_of(key) if not key.startswith(("@", "sha256:", "md5:")) else (key,)
-    return ledger.suppressions.check(keys)
+    return ledger.suppressions.check(_keys(key))
+
+
+def _keys(key: str) -> tuple[str, ...]:
+    """Every key under which an address stands; of a domain or a hash, itself."""
+    return (key,) if key.startswith(("@", "sha256:", "md5:")) else keys_of(key)
 
 
 def lift(ledger: Ledger, text: str, consent: str, now: float) -> int:
-    """Take an entry off the list because of a consent; says how many entries it had."""
+    """Take an entry off the list because of a consent; says how many entries it had.
+
+    An address is taken off as a hash too: it is the same person.  An entry for the whole
+    domain stands, since the consent is not theirs to give.
+    """
     key = suppression.parse(text)
     if isinstance(key, Refusal):
         raise UserError(f"{text}: {key}")
-    return ledger.suppressions.remove(key, now, consent)
+    own = [one for one in _keys(key) if one == key or not one.startswith("@")]
+    return sum(ledger.suppressions.remove(one, now, consent) for one in own)
 
 
 def export(ledger: Ledger, path: Path, *, clear: bool) -> int:

@@ -59,7 +59,8 @@ class Reconcile:
             returned = Returned(digest, mail.source, found.result)
             new = self._ledger.imports.enter(returned, clock(), found.facts, found.entries)
             self.counts[found.result if new else "known"] += 1
-            self.counts["suppressed"] += len(found.entries) if new else 0
+            if new and found.entries:
+                self.counts["suppressed"] += len(found.entries)
 
     def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
         notice = bounce.read(content)
@@ -86,7 +87,8 @@ class Reconcile:
             report.mta, digest=digest,
         )  # fmt: skip
         entries: tuple[Entry, ...] = ()
-        if address_is_dead(outcome) and delivery.key:
+        sample = self._ledger.runs.numbered(delivery.run).kind == "sample"
+        if address_is_dead(outcome) and delivery.key and not sample:
             said = " ".join(f"{report.status} {report.text}".split())
             entries = (Entry(delivery.key, Reason.HARD_BOUNCE, said),)
         return _Found(kind.value, (fact,), entries)

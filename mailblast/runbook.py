@@ -17,6 +17,8 @@ from typing import Any
 from tinydb import TinyDB, where
 from tinydb.storages import Storage
 
+from mailblast.secret import private_directory
+
 
 class _Renamed(Storage):
     """A JSON file that is replaced whole, or not at all."""
@@ -44,8 +46,7 @@ class RunBook:
     """The documents of a workspace."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path = directory / "runs.json"
+        self._path = private_directory(directory) / "runs.json"
 
     def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
         """Add to the document of this kind (`runs`, `imports`) and name, or begin it."""

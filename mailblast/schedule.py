@@ -115,16 +115,17 @@ class Schedule(Generic[Item]):
 
 
 def next_attempt(
-    now: float, attempt: int, first: float, retry: tuple[float, ...], give_up_after: float
+    now: float, deferrals: int, first: float, retry: tuple[float, ...], give_up_after: float
 ) -> float | None:
     """When a delivery deferred at `now` is tried again, or None when it has expired.
 
-    `attempt` counts from 1, `first` is the moment of its first claim; `retry` are the pauses
-    in seconds, of which the last repeats; all times in seconds since 1970.  The last try is
-    at the deadline itself, so that `give_up_after` is used to the full (RFC 5321 §4.5.4.1).
+    `deferrals` is how often it was put off before, `first` the moment of its first claim;
+    `retry` are the pauses in seconds, of which the last repeats; all times in seconds since
+    1970.  The last try is at the deadline itself, so that `give_up_after` is used to the full
+    (RFC 5321 §4.5.4.1).
     """
     deadline = first + give_up_after
     if now >= deadline:
         return None
-    pause = retry[min(attempt, len(retry)) - 1]
+    pause = retry[min(deferrals, len(retry) - 1)]
     return min(now + pause, deadline)

@@ -21,6 +21,16 @@ MAX_BYTES = 10_000  # an OAuth token takes about two thousand
 COMMAND_SECONDS = 30.0  # a password manager that wants to be unlocked first
 
 
+def private_directory(path: Path) -> Path:
+    """Make a directory, and what is missing above it, for its owner alone.
+
+    What mailblast keeps is about people: addresses, names, and what became of their mail.
+    """
+    for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
 def read_secret(source: SecretSource, base: Path) -> str:
     """Return the secret: the first line, without its line end.
 

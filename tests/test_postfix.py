@@ -38,7 +38,9 @@ def as_sent(arrived: bytes) -> tuple[str, bytes]:
     path = re.match(rb"Return-Path: <([^>]*)>\n", arrived)
     assert path
     start = re.search(
-        rb"^(?!Return-Path|X-Original-To|Delivered-To|Received|[ \t])", arrived, re.M
+        rb"^(?!Return-Path|X-Original-To|Delivered-To|Received|[ \t])",
+        arrived,
+        re.MULTILINE,
     )
     assert start
     return path[1].decode(), arrived[start.start() :].replace(b"\n", b"\r\n")
@@ -46,7 +48,7 @@ def as_sent(arrived: bytes) -> tuple[str, bytes]:
 
 def published(said: str) -> dict[bytes, bytes]:
     """The DNS as it is once somebody has published what `keys new` printed."""
-    found = re.search(r"^(\S+) IN TXT \( (.*) \)$", said, re.M)
+    found = re.search(r"^(\S+) IN TXT \( (.*) \)$", said, re.MULTILINE)
     assert found
     return {found[1].encode(): "".join(re.findall(r'"([^"]*)"', found[2])).encode()}
 

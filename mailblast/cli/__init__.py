@@ -6,6 +6,7 @@
 3   finished, with something deferred, doubtful or not offered yet
 """
 
+import io
 import os
 import sys
 import tempfile
@@ -35,6 +36,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and end the process with its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names come in every script; a terminal that has not got it shows their numbers.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -15,7 +15,7 @@ from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
 from mailblast.runbook import RunBook
 from mailblast.terminal import Screen
-from mailblast.terminal.words import number
+from mailblast.terminal.words import counted
 
 
 @click.command()
@@ -39,7 +39,7 @@ def report(
         found = [reports.account(ledger, one) for one in runs]
         if export:
             count = reports.export_rejected(ledger, runs[-1], export)
-            screen.say(f"wrote {number(count)} rows to {export}")
+            screen.say(f"wrote {counted(count, 'row')} to {export}")
         elif as_json:
             put_json({"runs": [one.as_json() for one in found]})
         else:

@@ -9,7 +9,7 @@ from mailblast import optout
 from mailblast.cli.base import opened
 from mailblast.errors import Refused
 from mailblast.terminal import Screen
-from mailblast.terminal.words import number
+from mailblast.terminal.words import counted, number
 
 
 @click.group()
@@ -87,7 +87,7 @@ def unsubscribe_export(path: Path, for_compliance: bool) -> None:
     """Write the list to a CSV file, addresses as SHA-256."""
     with opened(Path()) as (_, ledger):
         count = optout.export(ledger, path, clear=for_compliance)
-    Screen().say(f"wrote {number(count)} entries to {path}")
+    Screen().say(f"wrote {counted(count, 'entry', 'entries')} to {path}")
 
 
 @unsubscribe.command("remove")

@@ -9,16 +9,16 @@ import click
 
 from mailblast import preview as previews
 from mailblast import report as reports
-from mailblast.campaign import Dkim, find_workspace
+from mailblast.campaign import find_workspace
 from mailblast.campaign.example import write_example
 from mailblast.cli.base import address_of, json_option, put_json
 from mailblast.errors import Refused
-from mailblast.keys import key_path, keyring, new_dkim_key
+from mailblast.keys import dkim_named, key_path, keyring, new_dkim_key
 from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
 from mailblast.send import Outcome, Plan, Request, execute, pool_for, prepared, try_out
 from mailblast.terminal import Screen
-from mailblast.terminal.words import number
+from mailblast.terminal.words import counted
 
 
 @click.command()
@@ -126,7 +126,7 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
         if options["dry_run"]:
             screen.say("Dry run: nothing was sent.")
             return None
-        if not (options["yes"] or screen.ask(f"Send {number(plan.due)} messages?")):
+        if not (options["yes"] or screen.ask(f"Send {counted(plan.due, 'message')}?")):
             screen.say("Nothing was sent.")
             return None
         with screen.watching() as watched:
@@ -168,6 +168,6 @@ def keys() -> None:
 )
 def keys_new(domain: str, selector: str, algorithm: Any) -> None:
     """Make a key for DOMAIN and print the DNS record to publish."""
-    dkim = Dkim(domain, selector, None, algorithm)
-    made = new_dkim_key(domain, selector, algorithm, key_path(dkim, find_workspace(Path())))
-    Screen().public_key(made)
+    dkim = dkim_named(domain, selector, algorithm)
+    path = key_path(dkim, find_workspace(Path()))
+    Screen().public_key(new_dkim_key(dkim.domain, dkim.selector, algorithm, path))

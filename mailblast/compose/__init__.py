@@ -35,6 +35,7 @@ class Due:
     """A recipient whose turn it is.
 
     `dated` is in seconds since 1970: the moment of the first claim, kept for all attempts.
+    `attempt` is the number of this claim, `deferrals` how often it was put off before.
     """
 
     delivery: int
@@ -45,6 +46,7 @@ class Due:
     cells: tuple[str, ...]
     attempt: int
     dated: float
+    deferrals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from mailblast.errors import LedgerError
 from mailblast.ledger.tables import SCHEMA_VERSION, metadata, schema
+from mailblast.secret import private_directory
 
 # `unsubscribe add` and a bounce import write while a campaign goes out; each transaction takes
 # milliseconds, so a wait of this length means that something holds the file for good.
@@ -31,7 +32,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_directory(path.parent)
         path.touch(mode=0o600)  # addresses and names: nobody else's business
         self._engine = create_engine(
             f"sqlite:///{path}",

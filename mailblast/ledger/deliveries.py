@@ -83,25 +83,19 @@ class Deliveries:
             rows = [
                 row for want in claim.wants.items() for row in _due(connection, claim, want)
             ]
-            struck = _suppressed(connection, rows, claim.scope)
-            record(connection, [_stop(id_, why, claim.at) for id_, why in struck.items()])
-            taken = [row for row in rows if row.id not in struck]
-            if taken:
-                values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
-                connection.execute(_CLAIM, [{"it": row.id, **values} for row in taken])
-        return [
-            Due(
-                delivery=row.id,
-                row=row.row,
-                mailbox=row.mailbox,
-                destination=row.destination,
-                smtputf8=not row.mailbox.isascii(),
-                cells=tuple(json.loads(row.cells)),
-                attempt=row.attempt + 1,
-                dated=claim.at if row.dated is None else row.dated,
-            )
-            for row in taken
-        ]
+            return _take(connection, claim, rows)
+
+    def claim_doubtful(self, claim: Claim) -> list[Due]:
+        """Take what is doubtful: the user has decided to offer it once more.
+
+        There are no more of them than connections at each break.  They stay doubtful until
+        they are offered: should it not come to that, nothing has changed.
+        """
+        query = _CLAIMED_COLUMNS.where(
+            deliveries.c.run == claim.run, deliveries.c.disposition == Disposition.DOUBTFUL
+        )
+        with self._database.writing() as connection:
+            return _take(connection, claim, connection.execute(query).all())
 
     def release(self, run: int, owner: str | None = None) -> None:
         """Give back what is claimed and was not offered; of one owner, or of all.
@@ -116,19 +110,8 @@ class Deliveries:
         )
         if owner is not None:
             change = change.where(deliveries.c.owner == owner)
-        # What was claimed and not offered was no attempt: it must not lengthen the pauses.
-        values = {"owner": None, "lease": None, "attempt": deliveries.c.attempt - 1}
         with self._database.writing() as connection:
-            connection.execute(change.values(values))
-
-    def reopen_doubtful(self, run: int) -> int:
-        """Make every doubtful delivery due again: the user has decided to send once more."""
-        change = update(deliveries).where(
-            deliveries.c.run == run, deliveries.c.disposition == Disposition.DOUBTFUL
-        )
-        with self._database.writing() as connection:
-            values = {"disposition": Disposition.QUEUED, "due": 0.0, "owner": None}
-            return connection.execute(change.values(**values)).rowcount
+            connection.execute(change.values(owner=None, lease=None))
 
     def record(self, facts: Sequence[Event], entries: Sequence[Entry] = ()) -> list[Event]:
         """Append events and move their deliveries; gives back those that came too late.
@@ -200,7 +183,9 @@ _COLUMNS = [
 
 # Said in the words of the partial index: with bound values SQLite would not see that the index
 # serves, and would read the whole run.
-_STILL_DUE = text("disposition IN ('queued', 'deferred') AND owner IS NULL")
+_STILL_DUE = text(
+    "disposition IN ('queued', 'deferred') AND (owner IS NULL OR lease < :now)"
+)
 
 _WAITING = (
     select(
@@ -211,11 +196,11 @@ _WAITING = (
     .where(deliveries.c.run == bindparam("run"), _STILL_DUE)
     .group_by(deliveries.c.destination)
 )
+_CLAIMED_COLUMNS = select(*(deliveries.c[name] for name in (
+    "id", "row", "mailbox", "key", "destination", "cells", "attempt", "deferrals", "dated",
+)))  # fmt: skip
 _DUE = (
-    select(*(deliveries.c[name] for name in (
-        "id", "row", "mailbox", "key", "destination", "cells", "attempt", "dated",
-    )))
-    .where(
+    _CLAIMED_COLUMNS.where(
         deliveries.c.run == bindparam("run"),
         deliveries.c.destination == bindparam("destination"),
         deliveries.c.due <= bindparam("now"),
@@ -223,7 +208,7 @@ _DUE = (
     )
     .order_by(deliveries.c.due, deliveries.c.id)
     .limit(bindparam("most"))
-)  # fmt: skip
+)
 _CLAIM = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("it"))
@@ -234,6 +219,30 @@ _CLAIM = (
         dated=func.coalesce(deliveries.c.dated, bindparam("now")),
     )
 )
+
+
+def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> list[Due]:
+    """Claim these rows, but for those that are suppressed by now."""
+    struck = _suppressed(connection, rows, claim.scope)
+    record(connection, [_stop(id_, why, claim.at) for id_, why in struck.items()])
+    taken = [row for row in rows if row.id not in struck]
+    if taken:
+        values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
+        connection.execute(_CLAIM, [{"it": row.id, **values} for row in taken])
+    return [
+        Due(
+            delivery=row.id,
+            row=row.row,
+            mailbox=row.mailbox,
+            destination=row.destination,
+            smtputf8=not row.mailbox.isascii(),
+            cells=tuple(json.loads(row.cells)),
+            attempt=row.attempt + 1,
+            dated=claim.at if row.dated is None else row.dated,
+            deferrals=row.deferrals,
+        )
+        for row in taken
+    ]
 
 
 def _suppressed(connection: Connection, rows: Sequence[Any], scope: str) -> dict[int, str]:

@@ -73,6 +73,7 @@ class Enrolment:
             "reason": row.reason,
             "marks": "",
             "attempt": 0,
+            "deferrals": 0,
             "due": 0.0,
         }
 

@@ -17,8 +17,8 @@ _MARKS = {
 # After these the claim is over.  After `attempted` it is not: its owner waits for the answer.
 _ENDS_CLAIM = frozenset(EventKind) - {EventKind.ATTEMPTED}
 
-_STATE = ("id", "disposition", "reason", "marks", "attempt", "due", "owner", "lease",
-          "digest", "settled")  # fmt: skip
+_STATE = ("id", "disposition", "reason", "marks", "attempt", "deferrals", "due", "owner",
+          "lease", "digest", "settled")  # fmt: skip
 _READ = select(*(deliveries.c[name] for name in _STATE)).where(
     deliveries.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -70,6 +70,7 @@ def _move(state: dict[str, Any], fact: Event) -> None:
         state["digest"] = fact.digest
     if fact.kind is EventKind.DEFERRED:
         state["due"] = fact.due
+        state["deferrals"] += 1
     if fact.kind in _ENDS_CLAIM and fact.attempt:
         state["owner"] = state["lease"] = None
     if mark := _MARKS.get(fact.kind):

@@ -56,7 +56,8 @@ deliveries = Table(
     Column("marks", Text, nullable=False, default=""),
     Column(
         "attempt", Integer, nullable=False, default=0
-    ),  # offers begun: the fencing token
+    ),  # claims so far: the fencing token
+    Column("deferrals", Integer, nullable=False, default=0),  # how often it was put off
     Column("due", Float, nullable=False, default=0.0),
     Column("owner", Text),  # who has claimed it, until `lease`
     Column("lease", Float),

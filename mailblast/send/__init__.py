@@ -173,6 +173,7 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         connections=delivery.connections,
         retry=delivery.retry,
         give_up_after=delivery.give_up_after,
+        resend_doubtful=plan.resend_doubtful,
         limit=limit,
     )
     tally = Tally(plan.dispositions)

@@ -15,6 +15,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from mailblast import disposition
+from mailblast.address import key_of
 from mailblast.compose import Due, Message
 from mailblast.destination import Carrier, Line
 from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
@@ -176,7 +177,7 @@ class Dispatch:
     async def _deliver(self, line: Line, ready: Ready) -> bool:
         due, message = ready.due, ready.message
         # The last look, for whoever unsubscribed since the claim.
-        struck = self._watch.listed(lambda: keys_of(message.recipient.casefold()))
+        struck = self._watch.listed(lambda: keys_of(key_of(message.recipient)))
         if struck is not None:
             self._feeder.settle(due, EventKind.SUPPRESSED, suppression_reason(struck))
             return True
@@ -235,13 +236,14 @@ class Dispatch:
             host,
             later,
         )
-        self._commit.note(fact, _suppression(due, outcome))
+        sample = self._job.run.kind == "sample"  # counted nowhere, so it suppresses nobody
+        self._commit.note(fact, None if sample else _suppression(due, outcome))
         self._tally.happened(due.destination, kind)
 
     def _next_attempt(self, due: Due) -> float | None:
         job = self._job
         later = next_attempt(
-            time.time(), due.attempt, due.dated, job.retry, job.give_up_after
+            time.time(), due.deferrals, due.dated, job.retry, job.give_up_after
         )
         if later is not None:
             self._feeder.defer(due.destination, later)
@@ -261,4 +263,4 @@ def _suppression(due: Due, outcome: disposition.Outcome) -> Entry | None:
     if not disposition.address_is_dead(outcome):
         return None
     said = " ".join(f"{outcome.code} {outcome.text}".split())
-    return Entry(due.mailbox.casefold(), Reason.HARD_BOUNCE, said)
+    return Entry(key_of(due.mailbox), Reason.HARD_BOUNCE, said)

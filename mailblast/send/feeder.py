@@ -33,6 +33,7 @@ class Job:
     connections: int
     retry: tuple[float, ...]
     give_up_after: float
+    resend_doubtful: bool = False
     limit: int | None = None  # messages, in this process
 
 
@@ -99,6 +100,8 @@ class Feeder:
         run, now = self._job.run.number, time.time()
         waiting = self._book.deliveries.waiting
         self._load(await self._book.commit.in_thread(lambda: waiting(run, now)))
+        if self._job.resend_doubtful:
+            await self._take_doubtful()
         while self.feeding:
             if self._error:
                 raise self._error
@@ -161,9 +164,7 @@ class Feeder:
         )
 
     async def _take(self, wants: dict[str, int]) -> None:
-        run, now = self._job.run, time.time()
-        claim = Claim(run.number, run.campaign, self._job.owner, now, wants)
-        deliveries = self._book.deliveries
+        claim, deliveries = self._claim(wants), self._book.deliveries
         taken = await self._book.commit.in_thread(lambda: deliveries.claim(claim))
         got = Counter(due.destination for due in taken)
         for name, most in wants.items():
@@ -171,8 +172,22 @@ class Feeder:
                 self._hungry.pop(name, None)
         if self._left is not None:
             self._left -= len(taken)
+        self._begin(taken)
+
+    async def _take_doubtful(self) -> None:
+        claim, deliveries = self._claim({}), self._book.deliveries
+        taken = await self._book.commit.in_thread(lambda: deliveries.claim_doubtful(claim))
+        self._book.tally.taken_up_again(len(taken))
+        for start in range(0, len(taken), CLAIM_BATCH):
+            self._begin(taken[start : start + CLAIM_BATCH])
+
+    def _claim(self, wants: dict[str, int]) -> Claim:
+        run = self._job.run
+        return Claim(run.number, run.campaign, self._job.owner, time.time(), wants)
+
+    def _begin(self, taken: list[Due]) -> None:
         if taken:
-            self._coming += got
+            self._coming += Counter(due.destination for due in taken)
             task = asyncio.create_task(self._compose(taken))
             self._composing.add(task)
             task.add_done_callback(self._composed)

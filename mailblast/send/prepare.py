@@ -70,6 +70,7 @@ class Plan:
     new_key: Path | None  # made just now
     resumed: bool = False
     rehearsal: bool = False
+    resend_doubtful: bool = False
     unrendered: int = 0  # rows that were not tried out
 
     def again(self) -> "Plan":
@@ -78,8 +79,13 @@ class Plan:
 
     @property
     def due(self) -> int:
-        """How many messages are due now."""
-        return sum(self.destinations.values())
+        """How many messages are to be offered now."""
+        return sum(self.destinations.values()) + self.doubtful
+
+    @property
+    def doubtful(self) -> int:
+        """How many doubtful ones are to be offered once more."""
+        return self.dispositions.get(Disposition.DOUBTFUL, 0) if self.resend_doubtful else 0
 
     @property
     def seconds(self) -> float:
@@ -115,7 +121,12 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
         run, resumed = _find_or_enrol(ledger, campaign, scope, request, told)
         stack.callback(_forget_unstarted, ledger, run)
         plan = _plan(ledger, campaign, workspace, run)
-        yield replace(plan, resumed=resumed, rehearsal=request.rehearse)
+        yield replace(
+            plan,
+            resumed=resumed,
+            rehearsal=request.rehearse,
+            resend_doubtful=request.resend_doubtful,
+        )
 
 
 def _take_over_list(real: Path, rehearsal: Ledger) -> None:
@@ -198,8 +209,6 @@ def _find_or_enrol(
     if run is not None and not request.new_run:
         _same_content(run, content)
         ledger.deliveries.release(run.number)
-        if request.resend_doubtful:
-            ledger.deliveries.reopen_doubtful(run.number)
         return run, True
     return _enrol(ledger, campaign, scope, content, Rows("campaign", iter, told)), False
 

@@ -55,6 +55,10 @@ class Tally:
         """So many messages wait for this destination."""
         self._of(destination).waiting += count
 
+    def taken_up_again(self, doubtful: int) -> None:
+        """So many doubtful messages are to be offered once more."""
+        self.dispositions[Disposition.DOUBTFUL] -= doubtful
+
     def offered(self) -> None:
         """A final dot goes out: until the answer comes the message is doubtful."""
         self.dispositions[Disposition.DOUBTFUL] += 1

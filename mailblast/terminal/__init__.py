@@ -28,6 +28,7 @@ from mailblast.terminal.words import (
     ORDER,
     STYLE,
     after_report,
+    counted,
     duration,
     moment,
     next_steps,
@@ -208,7 +209,7 @@ class Screen:
     def came_back(self, counts: Mapping[str, int]) -> None:
         """What an import found."""
         mails = sum(n for name, n in counts.items() if name != "suppressed")
-        self.say(f"{number(mails)} mails read")
+        self.say(f"{counted(mails, 'mail')} read")
         for name, what in CAME_BACK.items():
             if counts.get(name):
                 self.say(f"  {number(counts[name]):>6}  {what}")
@@ -318,7 +319,9 @@ def _txt(record: str) -> str:
 
 
 def _due(plan: Plan) -> str:
-    due = f"{number(plan.due)} messages to {number(len(plan.destinations))} destinations"
+    due = f"{counted(plan.due, 'message')} to {counted(len(plan.destinations), 'destination')}"
+    if plan.doubtful:
+        due = f"{counted(plan.due, 'message')}, {number(plan.doubtful)} of them doubtful till now"
     if plan.next_due:
         due += f"; more are deferred, the next until {moment(plan.next_due)}"
     return due

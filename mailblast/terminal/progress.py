@@ -45,6 +45,7 @@ class Watching:
             f"{number(n)} {one}" for one, n in tally.dispositions.items() if n
         )
         done = number(tally.rows - tally.due)
+        counts = counts or "nothing settled yet"
         return f"{done} of {number(tally.rows)} ({self._pace(tally)}): {counts}"
 
     def _pace(self, tally: Tally) -> str:

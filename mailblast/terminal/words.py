@@ -65,6 +65,11 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: `1 mail`, `2 mails`."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
 def duration(seconds: float) -> str:
     """A span of time in words, to the precision that matters."""
     for size, one, many in ((86400, "day", "days"), (3600, "h", "h"), (60, "min", "min")):
@@ -87,9 +92,9 @@ def visible_lines(text: str) -> str:
 def next_steps(outcome: Outcome) -> list[str]:
     """What the last lines after a sending say."""
     counts, run = outcome.dispositions, outcome.run.run
+    lines: list[str] = []
     if outcome.run.kind == "sample":
-        return ["These were samples; they are in no report."]
-    lines = []
+        return ["These were samples; they are in no report."] if outcome.settled else lines
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(
             f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
