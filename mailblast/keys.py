@@ -5,7 +5,6 @@ half must be published in the DNS first; only for the practice Internet, where n
 the DNS, is one made when it is needed.
 """
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from mailblast.campaign import Campaign, Dkim
 from mailblast.campaign.forms import DOMAIN, SELECTOR
 from mailblast.errors import Refusal, Refused, UserError
 from mailblast.ledger import Ledger
-from mailblast.secret import private_directory
+from mailblast.secret import private_directory, write_secret
 from mailblast.signing import Algorithm, Signer, new_key
 from mailblast.tag import Keyring, format_keyring, parse_keyring
 
@@ -94,16 +93,12 @@ def new_dkim_key(domain: str, selector: str, algorithm: Algorithm, path: Path) -
     """Make a key at `path`; raises Refused when there is one: what it signed would be void."""
     private_directory(path.parent)
     pem = new_key(algorithm)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
+    if not write_secret(path, pem):
         raise Refused(
             f"{path}: there is a key already",
             "choose another --selector; the old key must stay published while mail "
             "signed with it is on its way",
-        ) from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+        )
     return public_key(pem, domain, selector, algorithm, path)
 
 

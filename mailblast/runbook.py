@@ -11,12 +11,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from tinydb import TinyDB, where
 from tinydb.storages import Storage
 
+from mailblast.errors import LedgerError
 from mailblast.secret import private_directory
 
 
@@ -28,18 +30,44 @@ class _Renamed(Storage):
 
     def read(self) -> dict[str, dict[str, Any]] | None:
         try:
-            return json.loads(self._path.read_text()) or None
+            found = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, RecursionError):
+            found = None
+        if not _is_book(found):
             # Edited by hand and broken: kept for its owner, and begun anew.
-            self._path.replace(self._path.with_suffix(".broken.json"))
+            self._path.replace(_free(self._path.with_suffix(".broken.json")))
             return None
+        return found or None
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
         fresh = self._path.with_suffix(f".{os.getpid()}.tmp")
-        fresh.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+        try:
+            fresh.write_text(text, encoding="utf-8")
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
         fresh.replace(self._path)
+
+
+def _is_book(found: object) -> bool:
+    """Whether this is what TinyDB writes: tables of numbered documents."""
+    return isinstance(found, dict) and all(
+        isinstance(table, dict)
+        and all(
+            number.isascii() and number.isdigit() and isinstance(document, dict)
+            for number, document in table.items()
+        )
+        for table in found.values()
+    )
+
+
+def _free(path: Path) -> Path:
+    """This path, or the next like it where nothing is yet."""
+    others = (path.with_suffix(f".{n}{path.suffix}") for n in count(2))
+    return next(one for one in chain([path], others) if not one.exists())
 
 
 class RunBook:
@@ -62,9 +90,17 @@ class RunBook:
 
     @contextmanager
     def _open(self) -> Iterator[TinyDB]:
+        try:
+            with self._locked():
+                yield TinyDB(self._path, storage=_Renamed)
+        except OSError as error:
+            raise LedgerError(f"{self._path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield TinyDB(self._path, storage=_Renamed)
+            yield
         finally:
             os.close(lock)

@@ -31,6 +31,30 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def write_secret(path: Path, content: bytes) -> bool:
+    """Write a file that only its owner can read; False, and nothing done, if there is one.
+
+    Whole or not at all: a process that is killed meanwhile leaves no half of a key behind,
+    and of two that make one at the same moment both go on with the same.
+    """
+    if path.exists():
+        return False
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with os.fdopen(
+        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+    ) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(fresh)  # a rename would put aside what is there
+    except FileExistsError:
+        return False
+    finally:
+        fresh.unlink()
+    return True
+
+
 def read_secret(source: SecretSource, base: Path) -> str:
     """Return the secret: the first line, without its line end.
 

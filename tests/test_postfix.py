@@ -340,7 +340,7 @@ def bounced(tmp_path_factory: pytest.TempPathFactory) -> Any:
             until(lambda: _back(relay) and not relay.queued(), "the bounces do not come")
             shutil.copy(relay.mailbox("mbox"), workspace / "mbox")
             shutil.copytree(relay.mailbox("dir"), workspace / "dir")
-    yield workspace
+    return workspace
 
 
 def _back(relay: Postfix) -> bool:

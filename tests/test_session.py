@@ -17,7 +17,7 @@ import uvloop
 
 from mailblast.errors import ConnectionFailed
 from mailblast.smtp.protocol import Answer, Envelope, Phase, Ready
-from mailblast.smtp.session import RFC_5321, Server, Session, TimeLimits, opening
+from mailblast.smtp.session import RFC_5321, Server, Session, TimeLimits, opening, wire
 from mailblast.smtp.session.wire import SLICE
 from tests.misbehaving import (
     EXTENSIONS,
@@ -369,19 +369,26 @@ def test_closed_between_offer_and_commit(run):
     assert (answer.phase, answer.reply, answer.open) == (Phase.CONTENT, None, False)
 
 
-def test_a_server_that_takes_no_content(run):
-    """The limit of a data block fires; the message was not accepted."""
+@pytest.mark.parametrize("slice_", [SLICE, 1 << 30])
+def test_a_server_that_takes_no_content(run, monkeypatch, slice_):
+    """The limit of a data block fires, before the dot is sent behind content that waits;
+    what waits is thrown away.
+    """
+    monkeypatch.setattr(wire, "SLICE", slice_)
 
     async def main():
         script = {"DATA": several(send(b"354 go\r\n"), deaf)}
         async with Misbehaving(script, extensions=("PIPELINING",)) as server:
             session = await Session.open(at(server), FAST)
-            return await deliver(session, content=CONTENT * 300_000)
+            answer = await deliver(session, content=CONTENT * 300_000)
+            await asyncio.sleep(0.05)
+            return answer, session._wire._transport.get_write_buffer_size()
 
     start = time.monotonic()
-    answer = run(main())
+    answer, left = run(main())
     assert (answer.phase, answer.reply, answer.open) == (Phase.CONTENT, None, False)
-    assert time.monotonic() - start < 4
+    assert left == 0
+    assert time.monotonic() - start < 10
 
 
 def test_refused_while_the_content_goes_out(run):

@@ -16,6 +16,7 @@ from mailblast.ledger.commit import GroupCommit
 from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import (
     Claim,
+    Claimed,
     Deliveries,
     Delivery,
     keys_of,
@@ -25,11 +26,13 @@ from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.imports import Imports, Returned
 from mailblast.ledger.runs import Run, Runs
 from mailblast.ledger.suppressions import WORKSPACE, Suppression, Suppressions, Watch
+from mailblast.secret import write_secret
 
 __all__ = [
     "BATCH",
     "WORKSPACE",
     "Claim",
+    "Claimed",
     "Deliveries",
     "Delivery",
     "Enrolment",
@@ -89,15 +92,7 @@ class Ledger:
         others can read the file.
         """
         path = self.directory / "secret.key"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(fresh)
-                file.flush()
-                os.fsync(file.fileno())
+        write_secret(path, fresh.encode())
         if path.stat().st_mode & 0o077:
             raise UserError(f"{path}: others can read the key", f"chmod 600 {path}")
         return path.read_text()

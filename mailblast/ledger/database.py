@@ -6,6 +6,7 @@ writing transaction is `BEGIN IMMEDIATE`: a deferred one that reads first and wr
 fails under contention however long it may wait.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,12 @@ class Database:
         with _told(self.path), self._engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What goes wrong in the block comes out as LedgerError."""
+        with _told(self.path):
+            yield
+
     def bare(self) -> Any:
         """A connection of the driver's own, outside transactions.
 
@@ -87,8 +94,9 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise LedgerError(f"{path}: {error.orig}", _advice(str(error.orig))) from error
-    except SQLAlchemyError as error:
-        raise LedgerError(f"{path}: {error}") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        # The driver's own: from `bare`, and from opening what is no database.
+        raise LedgerError(f"{path}: {error}", _advice(str(error))) from error
 
 
 def _advice(what: str) -> str:

@@ -60,6 +60,15 @@ class Claim:
     wants: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim came to: whose turn it is, and the destinations of those who turned out
+    to be suppressed by now."""
+
+    taken: list[Due]
+    struck: tuple[str, ...]
+
+
 class Deliveries:
     """Claims what is due, records what happened, and finds what has become of it."""
 
@@ -73,7 +82,7 @@ class Deliveries:
             rows = connection.execute(_WAITING, {"run": run, "now": now})
             return {name: (count, later) for name, count, later in rows}
 
-    def claim(self, claim: Claim) -> list[Due]:
+    def claim(self, claim: Claim) -> Claimed:
         """Take what is due, for LEASE seconds.  Whoever is suppressed by now is not taken.
 
         The transaction ends before anything is sent.  The first claim of a delivery sets its
@@ -85,7 +94,7 @@ class Deliveries:
             ]
             return _take(connection, claim, rows)
 
-    def claim_doubtful(self, claim: Claim) -> list[Due]:
+    def claim_doubtful(self, claim: Claim) -> Claimed:
         """Take what is doubtful: the user has decided to offer it once more.
 
         There are no more of them than connections at each break.  They stay doubtful until
@@ -221,7 +230,7 @@ _CLAIM = (
 )
 
 
-def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> list[Due]:
+def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> Claimed:
     """Claim these rows, but for those that are suppressed by now."""
     struck = _suppressed(connection, rows, claim.scope)
     record(connection, [_stop(id_, why, claim.at) for id_, why in struck.items()])
@@ -229,20 +238,24 @@ def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> list[Due
     if taken:
         values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
         connection.execute(_CLAIM, [{"it": row.id, **values} for row in taken])
-    return [
-        Due(
-            delivery=row.id,
-            row=row.row,
-            mailbox=row.mailbox,
-            destination=row.destination,
-            smtputf8=not row.mailbox.isascii(),
-            cells=tuple(json.loads(row.cells)),
-            attempt=row.attempt + 1,
-            dated=claim.at if row.dated is None else row.dated,
-            deferrals=row.deferrals,
-        )
-        for row in taken
-    ]
+    return Claimed(
+        [_as_due(row, claim.at) for row in taken],
+        tuple(row.destination for row in rows if row.id in struck),
+    )
+
+
+def _as_due(row: Any, at: float) -> Due:
+    return Due(
+        delivery=row.id,
+        row=row.row,
+        mailbox=row.mailbox,
+        destination=row.destination,
+        smtputf8=not row.mailbox.isascii(),
+        cells=tuple(json.loads(row.cells)),
+        attempt=row.attempt + 1,
+        dated=at if row.dated is None else row.dated,
+        deferrals=row.deferrals,
+    )
 
 
 def _suppressed(connection: Connection, rows: Sequence[Any], scope: str) -> dict[int, str]:

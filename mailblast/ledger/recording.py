@@ -35,7 +35,8 @@ def record(connection: Connection, facts: Sequence[Event]) -> list[Event]:
     """Append events and move their deliveries; gives back those that came too late.
 
     An event with an attempt number that is no longer the delivery's is stale: the claim was
-    taken over.  It is not recorded.  Events without one (0) come from outside, as mail.
+    taken over.  So is an `attempted` of what was settled meanwhile, as a doubtful one by a
+    notice.  Neither is recorded.  Events without a number (0) come from outside, as mail.
     """
     if not facts:
         return []
@@ -48,7 +49,7 @@ def record(connection: Connection, facts: Sequence[Event]) -> list[Event]:
     fresh, stale = [], []
     for fact in facts:
         state = states[fact.delivery]
-        if fact.attempt and fact.attempt != state["attempt"]:
+        if fact.attempt and _too_late(state, fact):
             stale.append(fact)
             continue
         fresh.append(row_of(fact, state["attempt"]))
@@ -59,8 +60,24 @@ def record(connection: Connection, facts: Sequence[Event]) -> list[Event]:
     return stale
 
 
+def _too_late(state: dict[str, Any], fact: Event) -> bool:
+    settled = state["disposition"] not in disposition.OPEN
+    return fact.attempt != state["attempt"] or (
+        fact.kind is EventKind.ATTEMPTED and settled
+    )
+
+
 def _move(state: dict[str, Any], fact: Event) -> None:
     before = Disposition(state["disposition"])
+    if fact.kind in disposition.TRANSITIONS[before]:
+        _change(state, fact, before)
+    if fact.kind in _ENDS_CLAIM and fact.attempt:
+        state["owner"] = state["lease"] = None
+    if mark := _MARKS.get(fact.kind):
+        state["marks"] = " ".join(sorted({*state["marks"].split(), mark}))
+
+
+def _change(state: dict[str, Any], fact: Event, before: Disposition) -> None:
     after = disposition.after(before, fact.kind)
     state["disposition"] = after.value
     if after is not before or fact.kind in (EventKind.DEFERRED, EventKind.ATTEMPTED):
@@ -71,10 +88,6 @@ def _move(state: dict[str, Any], fact: Event) -> None:
     if fact.kind is EventKind.DEFERRED:
         state["due"] = fact.due
         state["deferrals"] += 1
-    if fact.kind in _ENDS_CLAIM and fact.attempt:
-        state["owner"] = state["lease"] = None
-    if mark := _MARKS.get(fact.kind):
-        state["marks"] = " ".join(sorted({*state["marks"].split(), mark}))
 
 
 def _values(state: dict[str, Any]) -> dict[str, Any]:

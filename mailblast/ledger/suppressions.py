@@ -151,7 +151,8 @@ class Watch:
         self._seen = self._newest()
 
     def _newest(self) -> int:
-        row = self._connection.execute("SELECT max(id) FROM suppressions").fetchone()
+        with self._database.told():
+            row = self._connection.execute("SELECT max(id) FROM suppressions").fetchone()
         return row[0] or 0
 
     def listed(self, keys: Callable[[], Sequence[str]]) -> str | None:

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mailblast.destination import Carrier, Directory, Relay
-from mailblast.errors import MailblastError
+from mailblast.errors import LedgerError, MailblastError
 from mailblast.event import Disposition
 from mailblast.keys import key_path
 from mailblast.ledger import Run
@@ -100,15 +100,22 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
     except MailblastError as found:
         error = found
     outcome = _outcome(plan, error, interrupted=interrupted)
+    try:
+        return _conclude(plan, book, outcome)
+    except LedgerError as found:
+        # On a full disk: what was sent is in the ledger, and is told all the same.
+        return replace(outcome, error=outcome.error or found)
+
+
+def _conclude(plan: Plan, book: RunBook, outcome: Outcome) -> Outcome:
+    """Write down that the run has ended, if it has, and its sums."""
+    runs, run = plan.ledger.runs, outcome.run
     ended = time.time() if outcome.settled else None
     if ended:
-        ledger.runs.enter(run.number, "ended", ended=ended)
-        outcome = replace(outcome, run=ledger.runs.numbered(run.number))
-    book.put(
-        "runs",
-        run.run,
-        {"ended": ended and _iso(ended), "dispositions": outcome.dispositions},
-    )
+        runs.enter(run.number, "ended", ended=ended)
+        outcome = replace(outcome, run=runs.numbered(run.number))
+    document = {"ended": ended and _iso(ended), "dispositions": outcome.dispositions}
+    book.put("runs", run.run, document)
     return outcome
 
 

@@ -115,13 +115,17 @@ class Dispatch:
         """One line: a connection at a time, a message at a time."""
         line: Line | None = None
         carried: Counter[str] = Counter()
+        used = 0.0  # when the connection carried its last message
         try:
             while not self._over():
                 got = self._schedule.next(time.monotonic())
                 if got is None:
-                    if not await self._bell.wait(self._pause()) and line is not None:
-                        await self._give_back(line)
-                        line = None
+                    if line is None or time.monotonic() < used + IDLE:
+                        await self._bell.wait(self._pause())
+                        continue
+                    await self._give_back(line)
+                    line = None
+                    carried.clear()
                     continue
                 destination, ready = got
                 if line is None and (line := await self._open()) is None:
@@ -129,6 +133,7 @@ class Dispatch:
                     await self._bell.wait(1.0)
                     continue
                 usable = await self._serve(line, destination, ready)
+                used = time.monotonic()
                 carried[destination] += 1
                 if not usable or carried[destination] >= self._schedule.most_carried(
                     destination
@@ -186,6 +191,8 @@ class Dispatch:
             if not await self._attempted(line, ready):
                 return False
             answer = await line.commit()
+            if not answer.doubtful:
+                self._tally.answered()
         self._account(due, answer, line.host)
         return answer.open
 
@@ -218,8 +225,6 @@ class Dispatch:
         outcome = disposition.judge(answer.reply, answer.why, after_dot=after_dot)
         if outcome is None:
             return  # `attempted` stands: doubtful
-        if after_dot:
-            self._tally.answered()
         kind, later = outcome.kind, None
         if kind is EventKind.DEFERRED:
             later = self._next_attempt(due)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mailblast.compose import Due, Message
 from mailblast.errors import Refusal
 from mailblast.event import Event, EventKind
-from mailblast.ledger import Claim, Deliveries, GroupCommit, Run
+from mailblast.ledger import Claim, Claimed, Deliveries, GroupCommit, Run
 from mailblast.pool import Pool
 from mailblast.reason import Reason
 from mailblast.schedule import Schedule
@@ -165,21 +165,34 @@ class Feeder:
 
     async def _take(self, wants: dict[str, int]) -> None:
         claim, deliveries = self._claim(wants), self._book.deliveries
-        taken = await self._book.commit.in_thread(lambda: deliveries.claim(claim))
-        got = Counter(due.destination for due in taken)
+        claimed = await self._book.commit.in_thread(lambda: deliveries.claim(claim))
+        self._strike(claimed)
+        got = Counter(due.destination for due in claimed.taken) + Counter(claimed.struck)
         for name, most in wants.items():
             if got[name] < most:  # nothing more is due there
                 self._hungry.pop(name, None)
         if self._left is not None:
-            self._left -= len(taken)
-        self._begin(taken)
+            self._left -= len(claimed.taken)
+        self._begin(claimed.taken)
 
     async def _take_doubtful(self) -> None:
         claim, deliveries = self._claim({}), self._book.deliveries
-        taken = await self._book.commit.in_thread(lambda: deliveries.claim_doubtful(claim))
-        self._book.tally.taken_up_again(len(taken))
+        claimed = await self._book.commit.in_thread(
+            lambda: deliveries.claim_doubtful(claim)
+        )
+        taken = claimed.taken
+        self._book.tally.taken_up_again(len(taken) + len(claimed.struck))
+        self._strike(claimed)
         for start in range(0, len(taken), CLAIM_BATCH):
             self._begin(taken[start : start + CLAIM_BATCH])
+
+    def _strike(self, claimed: Claimed) -> None:
+        for destination in claimed.struck:
+            self._book.tally.happened(destination, EventKind.SUPPRESSED)
+
+    def _tell_struck(self, struck: Counter[str]) -> None:
+        for name in struck.elements():
+            self._book.tally.happened(name, EventKind.SUPPRESSED)
 
     def _claim(self, wants: dict[str, int]) -> Claim:
         run = self._job.run

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import aiosmtplib
+from aiosmtplib import SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 
 from mailblast.errors import ConnectionFailed
@@ -181,30 +182,33 @@ def _failure(error: BaseException, server: Server, limit: float) -> ConnectionFa
         why = getattr(certificate, "verify_message", str(certificate))
         what = f"{server}: the certificate is not valid: {why}"
         return ConnectionFailed(what, permanent=True)
-    code, permanent = 0, False
     if isinstance(error, aiosmtplib.SMTPConnectError) and error.__cause__:
         error = error.__cause__
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        code, permanent = error.code, error.code // 100 != 4
-        what = f"the password was refused: {code} {error.message}"
-    elif isinstance(error, aiosmtplib.SMTPResponseException):
-        # aiosmtplib's code for what is no reply is -1.
-        code = max(error.code, 0)
-        what = f"{code or 'this is no SMTP:'} {error.message}"
-    elif isinstance(error, aiosmtplib.SMTPServerDisconnected):
-        what = CLOSED
-    elif isinstance(error, TimeoutError):
-        what = f"no answer within {limit:g} s"
-    elif isinstance(error, OSError):
-        what = sentence(error)
-    elif isinstance(error, UnicodeError):
-        # Its text would quote a password that cannot be encoded.
-        what, permanent = "a name or password has characters that cannot be sent", True
-    else:
-        # A bare SMTPException: AUTH is not offered, or no method that we know.
-        what, permanent = str(error), True
+    # aiosmtplib's code for what is no reply is -1.
+    code = max(error.code, 0) if isinstance(error, SMTPResponseException) else 0
+    what, permanent = _explain(error, code, limit)
     what = printable(_without_password(what.strip(), server)).replace("\n", " ")
     return ConnectionFailed(f"{server}: {what}", permanent=permanent, code=code)
+
+
+def _explain(error: BaseException, code: int, limit: float) -> tuple[str, bool]:
+    """What happened, and whether trying again changes nothing."""
+    match error:
+        case aiosmtplib.SMTPAuthenticationError():
+            return f"the password was refused: {code} {error.message}", code // 100 != 4
+        case SMTPResponseException():
+            return f"{code or 'this is no SMTP:'} {error.message}", False
+        case aiosmtplib.SMTPServerDisconnected():
+            return CLOSED, False
+        case TimeoutError():
+            return f"no answer within {limit:g} s", False
+        case OSError():
+            return sentence(error), False
+        case UnicodeError():
+            # Its text would quote a password that cannot be encoded.
+            return "a name or password has characters that cannot be sent", True
+    # A bare SMTPException: AUTH is not offered, or no method that we know.
+    return str(error), True
 
 
 def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:

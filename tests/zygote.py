@@ -1,0 +1,61 @@
+"""Processes by the hundred: one that has mailblast loaded, and forks a `mailblast` at request.
+
+A start takes a second of imports and a fork none, so that a test can kill hundreds.  What is
+forked is a process like any other, killed by the same signal.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOURCE = """
+import json, os, sys
+import mailblast.cli, uvloop
+from mailblast.cli import main
+for line in sys.stdin:
+    where, words, log = json.loads(line)
+    pid = os.fork()
+    if not pid:
+        os.chdir(where)
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+        os.dup2(1, 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.argv = ["mailblast", *words]
+        main()
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
+
+@dataclass
+class Zygote:
+    """Forks one `mailblast` at a time."""
+
+    process: subprocess.Popen[str]
+
+    def start(self, where: Path, *words: str) -> int:
+        """Begin a command; returns its process number."""
+        line = json.dumps([str(where), words, str(where / "log.txt")])
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def status(self) -> int:
+        """Wait for its end: the exit status, or minus the signal that killed it."""
+        return os.waitstatus_to_exitcode(int(self.process.stdout.readline()))
+
+
+@contextmanager
+def zygote() -> Iterator[Zygote]:
+    """The process that forks."""
+    command = [sys.executable, "-c", _SOURCE]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Zygote(process)
+        process.stdin.close()
