@@ -63,7 +63,17 @@ def test_a_document_grows(tmp_path: Path) -> None:
         b"[" * 100_000,
         b"",
     ],
-    ids=["cut off", "no text", "list", "string", "table", "number", "document", "deep", "empty"],
+    ids=[
+        "cut off",
+        "no text",
+        "list",
+        "string",
+        "table",
+        "number",
+        "document",
+        "deep",
+        "empty",
+    ],
 )
 def test_a_broken_file_is_kept_aside(tmp_path: Path, broken: bytes) -> None:
     """A book that somebody edited and broke is kept as it is, and a new one begun."""

@@ -13,6 +13,7 @@ from mailblast.campaign import find_workspace
 from mailblast.campaign.example import write_example
 from mailblast.cli.base import address_of, json_option, put_json
 from mailblast.errors import Refused
+from mailblast.event import Disposition
 from mailblast.keys import dkim_named, key_path, keyring, new_dkim_key
 from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
@@ -104,7 +105,7 @@ def send(campaign: Path, as_json: bool, **options: Any) -> int:
         if outcome is None:
             if as_json:
                 put_json(reports.account(plan.ledger, plan.run).as_json())
-            return 0 if options["dry_run"] or not plan.due else 2
+            return _unsent(plan, dry_run=options["dry_run"])
         if plan.rehearsal:
             _come_back(screen, plan, outcome)
         if as_json:
@@ -136,6 +137,15 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
     if not plan.rehearsal:
         screen.outcome(outcome)
     return outcome
+
+
+def _unsent(plan: Plan, *, dry_run: bool) -> int:
+    """The exit status when nothing was sent."""
+    if dry_run:
+        return 0
+    if plan.due:
+        return 2
+    return 3 if plan.dispositions.get(Disposition.DOUBTFUL) else 0
 
 
 def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:

@@ -190,10 +190,6 @@ class Feeder:
         for destination in claimed.struck:
             self._book.tally.happened(destination, EventKind.SUPPRESSED)
 
-    def _tell_struck(self, struck: Counter[str]) -> None:
-        for name in struck.elements():
-            self._book.tally.happened(name, EventKind.SUPPRESSED)
-
     def _claim(self, wants: dict[str, int]) -> Claim:
         run = self._job.run
         return Claim(run.number, run.campaign, self._job.owner, time.time(), wants)

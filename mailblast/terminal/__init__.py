@@ -30,6 +30,7 @@ from mailblast.terminal.words import (
     after_report,
     counted,
     duration,
+    in_doubt,
     moment,
     next_steps,
     number,
@@ -39,13 +40,16 @@ from mailblast.terminal.words import (
 
 T = TypeVar("T")
 
+NAME_WIDTH = 24  # for names of destinations; on a narrower screen they stand in lines
+
 
 class Screen:
     """Where things are shown."""
 
     def __init__(self, *, json: bool = False) -> None:
-        self.out = Console(stderr=json, highlight=False, soft_wrap=False)
-        self.err = Console(stderr=True, highlight=False)
+        # No markup, no emoji: "[Offer]" in a subject is a word, and "[/]" must not stop a run.
+        self.out = _console(stderr=json)
+        self.err = _console(stderr=True)
         self._told_at = 0.0
         self._stage = ""
 
@@ -165,6 +169,8 @@ class Screen:
             if plan.resumed
             else "Nobody in the list can be mailed."
         )
+        if doubtful := plan.dispositions.get(Disposition.DOUBTFUL, 0):
+            self.say(in_doubt(doubtful, plan.run.run))
 
     # --- Messages --------------------------------------------------------------------------
 
@@ -261,15 +267,13 @@ class Screen:
         self, destinations: dict[str, dict[Disposition, int]], most: int = 15
     ) -> None:
         shown = [one for one in ORDER if any(one in has for has in destinations.values())]
-        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-        table.add_column("destination", overflow="fold")
-        for one in shown:
-            table.add_column(one, justify="right")
         ranked = sorted(destinations.items(), key=lambda item: -sum(item[1].values()))
-        for name, has in ranked[:most]:
-            cells = (number(has[one]) if one in has else "" for one in shown)
-            table.add_row(visible(name), *cells)
-        self._table(table)
+        if self.out.width < NAME_WIDTH + sum(len(one) + 2 for one in shown):
+            for name, has in ranked[:most]:
+                counts = (f"{number(has[one])} {one}" for one in shown if one in has)
+                self.say(f"{visible(name)}: {', '.join(counts)}")
+        else:
+            self._table(_columns(shown, ranked[:most]))
         if len(ranked) > most:
             self.say(
                 f"and {number(len(ranked) - most)} more destinations; --json has them all"
@@ -311,6 +315,23 @@ class Screen:
                     f"by {entry.source}{scope}{lifted}"
                 )
             )
+
+
+def _columns(
+    shown: Sequence[Disposition], ranked: Sequence[tuple[str, Mapping[Disposition, int]]]
+) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("destination", overflow="fold")
+    for one in shown:
+        table.add_column(one, justify="right")
+    for name, has in ranked:
+        cells = (number(has[one]) if one in has else "" for one in shown)
+        table.add_row(visible(name), *cells)
+    return table
+
+
+def _console(*, stderr: bool) -> Console:
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _txt(record: str) -> str:

@@ -4,7 +4,6 @@ import time
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -64,5 +63,5 @@ class Watching:
         if tally.deferrals:
             table.add_row("deferrals", number(tally.deferrals), "")
         for name, has in tally.slowest(3):
-            table.add_row(escape(visible(name)), f"{number(has.waiting)} waiting", "")
+            table.add_row(visible(name), f"{number(has.waiting)} waiting", "")
         return table

@@ -89,6 +89,14 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
+def in_doubt(doubtful: int, run: str) -> str:
+    """What to do about doubtful ones."""
+    return (
+        f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
+        "sent again unless you say --resend-doubtful."
+    )
+
+
 def next_steps(outcome: Outcome) -> list[str]:
     """What the last lines after a sending say."""
     counts, run = outcome.dispositions, outcome.run.run
@@ -96,10 +104,7 @@ def next_steps(outcome: Outcome) -> list[str]:
     if outcome.run.kind == "sample":
         return ["These were samples; they are in no report."] if outcome.settled else lines
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
-        lines.append(
-            f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
-            "sent again unless you say --resend-doubtful."
-        )
+        lines.append(in_doubt(doubtful, run))
     if queued := counts.get(Disposition.QUEUED, 0):
         stopped = "Stopped" if outcome.interrupted else "Not finished"
         lines.append(
