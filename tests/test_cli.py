@@ -591,10 +591,10 @@ def test_no_list_revives_anyone(tmp_path: Path) -> None:
     home = letter(tmp_path, PEOPLE)
     ok(tmp_path, "unsubscribe", "add", "ann@inbox.example", "--reason", "wrote to us")
     (home / "recipients.csv").write_text(
-        "email,name,status\nann@inbox.example,A,subscribed\n"
+        "email,name,status\nann@inbox.example,A,subscribed\nbo@mail.example,B,new\n"
     )
     ok(tmp_path, "send", "letter", "--yes")
-    assert the_run(tmp_path)["dispositions"] == {"suppressed": 1}
+    assert the_run(tmp_path)["dispositions"] == {"accepted": 1, "suppressed": 1}
     (tmp_path / "list.csv").write_text("email,reason\nann@inbox.example,active\n")
     ok(tmp_path, "unsubscribe", "import", "list.csv")
     ok(tmp_path, "send", "letter", "--yes", "--new-run")
@@ -626,17 +626,17 @@ def wait_for_some(where: Path) -> None:
 
 def test_an_opt_out_binds_a_run_in_progress(tmp_path: Path) -> None:
     """Who unsubscribes while the campaign goes out does not get it."""
-    rows = "".join(f"u{n:02}@inbox.example,N\n" for n in range(40))
+    rows = "".join(f"u{n:02}@inbox.example,N\n" for n in range(60))
     letter(tmp_path, rows, delivery=SANDBOX + '[throttle]\nrate = "4/s"\n')
     with started(tmp_path, "send", "letter", "--yes") as sending:
         wait_for_some(tmp_path)
-        ok(tmp_path, "unsubscribe", "add", "u39@inbox.example", "u36@inbox.example")
+        ok(tmp_path, "unsubscribe", "add", "u59@inbox.example", "u56@inbox.example")
         assert sending.poll() is None, "the run was over too early"
         _, err = sending.communicate(timeout=60)
 
     assert sending.returncode == 0, err
     found = the_run(tmp_path)
-    assert found["dispositions"] == {"accepted": 38, "suppressed": 2}
+    assert found["dispositions"] == {"accepted": 58, "suppressed": 2}
     assert found["reasons"] == {"unsubscribed": 2}
 
 
@@ -686,8 +686,8 @@ def test_usage(tmp_path: Path) -> None:
     ok(tmp_path, "send", "nowhere", "--yes", status=1)
     ok(tmp_path, "send", "letter/campaign.toml", "--yes", status=1)
     ok(tmp_path, "send", "letter", "--yes", "--to-me", "a@x.example, b@y.example", status=1)
-    assert ok(tmp_path, "--help").out
-    assert ok(tmp_path, "--version").out
+    assert ok(tmp_path, "--help", program=PROGRAM).out
+    assert ok(tmp_path, "--version", program=PROGRAM).out
     ok(tmp_path, "show", os.fsdecode(b"\xff@x.example"), status=1)
 
 
@@ -895,10 +895,10 @@ def test_a_pipe_closed_early(tmp_path: Path, words: tuple[str, ...]) -> None:
 def test_a_terminal_without_our_letters(tmp_path: Path, env: dict[str, str]) -> None:
     """What the terminal cannot show is shown by its number, and is no error."""
     letter(tmp_path, "ann@inbox.example,Dörte 伟\n")
-    said = ok(tmp_path, "preview", "letter", env=env)
+    said = ok(tmp_path, "preview", "letter", env=env, program=PROGRAM)
 
     assert "Dear D" in said.raw.decode("ascii", "replace")
-    ok(tmp_path, "send", "letter", "--yes", "--json", env=env)
+    ok(tmp_path, "send", "letter", "--yes", "--json", env=env, program=PROGRAM)
 
 
 def test_status_3_when_something_is_left(tmp_path: Path) -> None:
