@@ -17,9 +17,10 @@ PROGRAM = (sys.executable, "-m", "mailblast")
 
 # Loads mailblast once and forks at request: a start takes a second of imports, a fork none.
 _FORKING = """
-import json, os, sys
+import gc, json, os, sys
 import uvloop
 from mailblast.cli import main
+gc.collect(); gc.freeze()  # the children do not go through what they share
 for line in sys.stdin:
     where, words, env, files = json.loads(line)
     pid = os.fork()
@@ -155,8 +156,10 @@ def letter(
 ) -> Path:
     """Write a campaign into a workspace: a list `email,name`, and `message_html="…"`."""
     home = workspace / name
+    (workspace / "mailblast.toml").touch()  # whatever lies above it
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
+    (workspace / "mailblast.toml").touch()  # whatever lies above: the workspace is here
     files = {
         "campaign_toml": SETTINGS + delivery,
         "message_txt": "Dear {{ name }}\n",

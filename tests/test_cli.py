@@ -32,6 +32,20 @@ PEOPLE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path) -> Path:
+    """Every test in a workspace of its own, whatever lies above it."""
+    (tmp_path / "mailblast.toml").touch()
+    return tmp_path
+
+
+def unmarked(where: Path) -> None:
+    """Make it a directory of which nobody has said yet that it is a workspace."""
+    (where / "mailblast.toml").unlink()
+    above = [path for path in where.parents if (path / ".mailblast").exists()]
+    assert not above, f"{above} makes a workspace of all that is below; remove it"
+
+
 def tree(where: Path) -> dict[str, str]:
     """Every file below a directory, with the digest of what is in it."""
     return {
@@ -52,6 +66,7 @@ def parsed(raw: bytes) -> Any:
 @pytest.mark.parametrize("name", ["letter", "Üben, üben/Brief Nr. 1"])
 def test_the_first_five_commands(tmp_path: Path, name: str) -> None:
     """From nothing to a report that adds up, standing in one directory all the time."""
+    unmarked(tmp_path)
     written = ok(tmp_path, "init", name)
     assert f"mailblast preview {name}" in written.out
 
@@ -72,6 +87,7 @@ def test_the_first_five_commands(tmp_path: Path, name: str) -> None:
 def test_the_ledger_is_found_from_anywhere(tmp_path: Path) -> None:
     """Where one stands when the command is run again decides nothing: it is the same run."""
     letter(tmp_path, PEOPLE)
+    unmarked(tmp_path)
     ok(tmp_path, "send", "letter", "--yes")
 
     for where, name in ((tmp_path / "letter", "."), (Path("/"), tmp_path / "letter")):
@@ -469,7 +485,7 @@ def test_keys_only_for_domains(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     ok(tmp_path / "a/b", "keys", "new", *words, status=1)
 
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert set(tree(tmp_path)) == {"mailblast.toml"}
 
 
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from misbehaving import deaf, keep, running, say, several, silence
 from zygote import zygote
 
 CONNECTIONS = 3
-ROWS = 300  # below what starts worker processes, whose start takes a second
+ROWS = 200  # below what starts worker processes, whose start takes a second
 
 
 def relay(port, connections=CONNECTIONS):
@@ -146,7 +146,7 @@ def test_killed_before_it_sends(tmp_path):
         assert server.copies.total() == 0
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random(tmp_path, seed):
     """Killed again and again at random moments, it still reaches everyone once."""
     dice = random.Random(seed)
@@ -165,7 +165,7 @@ def test_killed_at_random(tmp_path, seed):
             assert doubts - before <= CONNECTIONS
         check(tmp_path, server, ROWS)
 
-    assert kills >= 15
+    assert kills >= 8
 
 
 async def delayed(connection):

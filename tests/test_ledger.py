@@ -91,6 +91,30 @@ def test_what_was_attempted_is_never_due_again(ledger):
     assert ledger.deliveries.numbered(due.delivery).disposition is Disposition.DOUBTFUL
 
 
+def test_what_came_back_meanwhile_is_not_offered_again(ledger):
+    """A notice settles a doubt also while it is about to be offered once more."""
+    run = begun(ledger)
+    (due,) = ledger.deliveries.claim(claim(run, one=1)).taken
+    ledger.deliveries.record([Event(due.delivery, EventKind.ATTEMPTED, 11.0, due.attempt)])
+    (again,) = ledger.deliveries.claim_doubtful(claim(run, at=20.0)).taken
+    ledger.deliveries.record([Event(due.delivery, EventKind.BOUNCED, 21.0)])
+    late = Event(due.delivery, EventKind.ATTEMPTED, 22.0, again.attempt, digest=b"d")
+
+    assert ledger.deliveries.record([late]) == [late]
+    found = ledger.deliveries.numbered(due.delivery)
+    assert (found.disposition, found.digest) == (Disposition.BOUNCED, None)
+
+
+def test_a_claim_says_whom_it_struck(ledger):
+    """Those who opted out count as taken from their destination: more may be due there."""
+    run = begun(ledger)
+    ledger.suppressions.add([Entry("a@one.example", "unsubscribed")], 5.0, "test")
+    claimed = ledger.deliveries.claim(claim(run, one=1))
+
+    assert (claimed.taken, claimed.struck) == ([], ("one.example",))
+    assert len(ledger.deliveries.claim(claim(run, one=1)).taken) == 1
+
+
 def test_the_date_of_a_message_is_that_of_its_first_claim(ledger):
     """However often it is put off, the Date stays, and with it the bytes."""
     run = begun(ledger)

@@ -71,6 +71,7 @@ def by_event(workspace: Path, address: str) -> list[str]:
 def arrived(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A campaign that went through STARTTLS and AUTH into five Maildirs."""
     workspace = tmp_path_factory.mktemp("arrived")
+    (workspace / "mailblast.toml").touch()
     tls, ca_file = with_tls(workspace)
     mailboxes = {f"{name}@home.example": f"{name}/" for name in PEOPLE}
     with (

@@ -45,6 +45,7 @@ _LIST_ID = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})+")  # RFC 2919 §2
 # Some servers fold the case or choke on rarer characters; a tag must come back whole.
 _TAGGABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+;=%-]+")  # RFC 3986, less the comma
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,70}")  # RFC 5322 §3.6.8
 
 # What mailblast writes itself, and what only the servers on the way may write.
@@ -278,6 +279,8 @@ def _secret(value: object) -> SecretSource | Refusal:
     text = _text(value[kind])
     if isinstance(text, Refusal):
         return Refusal(f"{kind} {text}")
+    if kind == "env" and not _VARIABLE.fullmatch(text):
+        return Refusal("env is not the name of a variable")  # but maybe the password
     if kind == "command" and not _words(text):
         return Refusal("command has a quotation mark that is not closed")
     return SecretSource(kind, text)

@@ -225,7 +225,7 @@ def _without_password(text: str, server: Server) -> str:
         return text
     plain = f"\0{server.username}\0{server.password}"
     for secret in (plain, server.password):
-        encoded = b64encode(secret.encode("utf-8", "replace")).decode()
+        encoded = b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
         text = text.replace(encoded, "[password]")
     return text.replace(server.password, "[password]")
 

@@ -1,0 +1,59 @@
+"""How a run uses its connections, seen from the server."""
+
+import re
+from pathlib import Path
+
+import pytest
+from commands import letter, ok, the_run
+from misbehaving import running
+
+ROWS = "".join(f"r{n}@inbox.example,N\n" for n in range(6))
+
+
+def relay(port: int, throttle: str) -> str:
+    """A relay with one connection, and limits."""
+    return f"""\
+[delivery]
+via = "relay"
+host = "127.0.0.1"
+port = {port}
+security = "none"
+connections = 1
+retry = ["1 s"]
+[throttle]
+{throttle}
+"""
+
+
+def test_a_slow_rate_keeps_its_connection(tmp_path: Path) -> None:
+    """Between two messages of a throttled destination the connection is not given back."""
+    with running() as server:
+        letter(tmp_path, ROWS, delivery=relay(server.port, 'rate = "4/s"'))
+        ok(tmp_path, "send", "letter", "--yes")
+
+        assert (server.sessions, server.copies.total()) == (1, 6)
+
+
+def test_messages_per_connection(tmp_path: Path) -> None:
+    """After as many messages as may be it says goodbye and begins a new session."""
+    with running() as server:
+        letter(tmp_path, ROWS, delivery=relay(server.port, "messages_per_connection = 2"))
+        ok(tmp_path, "send", "letter", "--yes")
+
+        assert server.sessions == 3
+        assert re.findall("[MQ]", "".join(verb[0] for verb in server.verbs)) == list(
+            "MMQ" * 3
+        )
+
+
+@pytest.mark.parametrize("reply", ["421 4.3.2 closing", "451 4.3.0 later"])
+def test_put_off_and_tried_again(tmp_path: Path, reply: str) -> None:
+    """What was refused for now is tried again by the same command, the others once."""
+    with running({"RCPT": {"r3@inbox.example": [reply, reply]}}) as server:
+        letter(tmp_path, ROWS, delivery=relay(server.port, ""))
+        ok(tmp_path, "send", "letter", "--yes")
+
+        assert the_run(tmp_path)["dispositions"] == {"accepted": 6}
+        assert set(server.copies.values()) == {1}
+        story = ok(tmp_path, "show", "r3@inbox.example").out
+    assert story.count("deferred [127.0.0.1]") == 2
