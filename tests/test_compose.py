@@ -275,8 +275,8 @@ def test_an_attempt_changes_nothing(simple):
 
 def test_hundreds_are_verified_by_dkimpy(simple):
     """Every one."""
-    for number in range(300):
-        message = composed(simple, "Jo" * number, delivery=number)
+    for number in range(600):
+        message = composed(simple, "Jo" * (number % 300), delivery=number)
         assert verify(message.content, signer().name, signer().record()), number
 
 

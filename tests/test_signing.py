@@ -169,11 +169,11 @@ def test_lines_stay_short():
     assert max(map(len, signature.split(b"\r\n"))) <= 78
 
 
-def test_hundreds_verify():
-    """Not one in three hundred differs."""
+def test_thousands_verify():
+    """Not one differs."""
     by = signer()
 
-    for number in range(300):
+    for number in range(1400):
         fields = [*FIELDS[:3], ("Subject", b" n%d" % number)]
         body = b"x" * number + b"\r\n"
         assert dkim.verify(
