@@ -71,7 +71,7 @@ def export(ledger: Ledger, path: Path, *, clear: bool) -> int:
     An address that opted out may not be passed on except to honour the opt-out (15 U.S.C.
     7704(a)(4)(A)(iv)); as a hash it can be compared and not mailed.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["email" if clear else "hash", "reason"])
         count = 0

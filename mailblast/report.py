@@ -115,7 +115,7 @@ def export_rejected(ledger: Ledger, run: Run, path: Path) -> int:
 
     A cell that a spreadsheet would run as a formula gets a quote in front.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*map(_harmless, run.header), "reason", "explanation"])
         count = 0

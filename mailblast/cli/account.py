@@ -87,7 +87,7 @@ def bounces() -> None:
 def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) -> None:
     """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
     screen = Screen(json=as_json)
-    with opened(Path(), rehearsal=rehearsal) as (_, ledger):
+    with opened(Path(), rehearsal=rehearsal, make=True) as (_, ledger):
         reconcile = Reconcile(ledger, keyring(ledger))
         for path in mailboxes:
             reconcile.take_in(

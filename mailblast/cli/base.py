@@ -24,10 +24,22 @@ rehearsal_option = click.option(
 
 
 @contextmanager
-def opened(start: Path, *, rehearsal: bool = False) -> Iterator[tuple[Path, Ledger]]:
-    """The workspace that a directory lies in, and its ledger."""
+def opened(
+    start: Path, *, rehearsal: bool = False, make: bool = False
+) -> Iterator[tuple[Path, Ledger]]:
+    """The workspace that a directory lies in, and its ledger.
+
+    Only with `make` is one begun where there is none: a look must not turn a home directory
+    into the workspace of all that lies below it.  Raises UserError.
+    """
     workspace = find_workspace(start)
-    ledger = Ledger(workspace / STATE / (REHEARSAL if rehearsal else ""))
+    state = workspace / STATE / (REHEARSAL if rehearsal else "")
+    if not make and not (state / "ledger.db").exists():
+        raise UserError(
+            "nothing was sent from here yet",
+            f"there is no workspace at {workspace}; go to the directory from which you send",
+        )
+    ledger = Ledger(state)
     try:
         yield workspace, ledger
     finally:

@@ -52,18 +52,19 @@ def _add(
     found = optout.entries(addresses, reason or "unsubscribed")
     if path is not None:
         found += optout.read_list(path, reason)
-    with opened(Path()) as (_, ledger):
+    with opened(Path(), make=True) as (workspace, ledger):
         added = ledger.suppressions.add(found, time.time(), source)
     known = len(found) - added
     Screen().say(
-        f"{number(added)} added, {number(known)} on the list already. It applies at once."
+        f"{number(added)} added, {number(known)} on the list already. It applies at once "
+        f"to what is sent from {workspace}."
     )
 
 
 @unsubscribe.command("list")
 def unsubscribe_list() -> None:
     """Print the list."""
-    with opened(Path()) as (_, ledger):
+    with opened(Path(), make=True) as (_, ledger):
         Screen().suppressions(ledger.suppressions.all())
 
 

@@ -197,7 +197,10 @@ def _find_or_enrol(
 ) -> tuple[Run, bool]:
     content = manifest_of(campaign)
     run = ledger.runs.latest(scope)
+    new_run = request.new_run
     if run is not None and _untouched(ledger, run):
+        # Of a run that was agreed to nothing left yet: what it was to be is begun anew.
+        new_run = new_run or run.state == "started"
         ledger.runs.discard(run.number)
         run = ledger.runs.latest(scope)
     take_over_suppressions(ledger, campaign, scope)
@@ -206,7 +209,7 @@ def _find_or_enrol(
         return _enrol(
             ledger, campaign, scope, content, Rows("sample", samples, told)
         ), False
-    if run is not None and not request.new_run:
+    if run is not None and not new_run:
         _same_content(run, content)
         ledger.deliveries.release(run.number)
         return run, True

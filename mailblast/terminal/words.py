@@ -108,8 +108,8 @@ def next_steps(outcome: Outcome) -> list[str]:
     if queued := counts.get(Disposition.QUEUED, 0):
         stopped = "Stopped" if outcome.interrupted else "Not finished"
         lines.append(
-            f"{stopped}: {number(queued)} not offered yet. Run the same command again to go on; "
-            "nobody gets it twice."
+            f"{stopped}: {number(queued)} not offered yet. Run the same command again "
+            "(without --new-run) to go on; nobody gets it twice."
         )
     if outcome.next_due:
         lines.append(
