@@ -13,7 +13,7 @@ from typing import Any
 
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
-from mailblast.ledger import Ledger, Run
+from mailblast.ledger import Delivery, Ledger, Run
 from mailblast.reason import Reason
 
 # RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
@@ -119,18 +119,19 @@ def export_rejected(ledger: Ledger, run: Run, path: Path) -> int:
         writer = csv.writer(file)
         writer.writerow([*map(_harmless, run.header), "reason", "explanation"])
         count = 0
-        for cells, reason, text in _rejected(ledger, run):
+        for row, why in rejected(ledger, run):
             # A row with too few cells is filled up: the reason stands in its own column.
-            padded = [*cells, *[""] * (len(run.header) - len(cells))]
-            writer.writerow([*map(_harmless, padded), reason, _harmless(text)])
+            padded = [*row.cells, *[""] * (len(run.header) - len(row.cells))]
+            writer.writerow([*map(_harmless, padded), row.reason, _harmless(why)])
             count += 1
     return count
 
 
-def _rejected(ledger: Ledger, run: Run) -> Iterator[tuple[tuple[str, ...], str, str]]:
+def rejected(ledger: Ledger, run: Run) -> Iterator[tuple[Delivery, str]]:
+    """The rows of a run that cannot be mailed, each with a sentence that says why."""
     for one in ledger.deliveries.those(run.number, Disposition.INVALID):
         last = ledger.deliveries.history(one.id)[-1:]
-        yield one.cells, one.reason or "", last[0].text if last else ""
+        yield one, last[0].text if last else ""
 
 
 def _harmless(cell: str) -> str:

@@ -52,6 +52,19 @@ retry = ["1 s"]
 """
 
 
+def relay(port: int, connections: int) -> str:
+    """The settings for a relay on this machine."""
+    return f"""\
+[delivery]
+via = "relay"
+host = "127.0.0.1"
+port = {port}
+security = "none"
+connections = {connections}
+retry = ["1 s"]
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a command ended: its exit status, and all that it wrote."""

@@ -288,12 +288,50 @@ def test_nothing_due(tmp_path: Path) -> None:
 
 
 def test_a_list_without_anybody(tmp_path: Path) -> None:
-    """A list with no row, or no good one, sends nothing and is no error."""
+    """A list with no good row sends nothing, says why row by row, and ends with status 1."""
     letter(tmp_path, "nobody,N\n")
 
-    assert "Nobody in the list" in ok(tmp_path, "send", "letter", "--yes").out
+    said = ok(tmp_path, "send", "letter", "--yes", status=1).out
+    assert "Nobody in the list" in said
+    assert "recipients.csv:2: " in said
     letter(tmp_path, "", name="empty")
-    assert "Nobody in the list" in ok(tmp_path, "send", "empty", "--yes").out
+    assert "Nobody in the list" in ok(tmp_path, "send", "empty", "--yes", status=1).out
+
+
+def test_init_settles_the_workspace(tmp_path: Path) -> None:
+    """Sent from within the campaign or from above it: one ledger, and an opt-out binds."""
+    ok(tmp_path, "init", "letter")
+    ok(tmp_path / "letter", "send", ".", "--yes")
+    ok(tmp_path, "unsubscribe", "add", "agnes@inbox.example")
+
+    assert not (tmp_path / "letter" / ".mailblast").exists()
+    ok(tmp_path, "send", "letter", "--new-run", "--yes")
+    shown = ok(tmp_path, "show", "agnes@inbox.example").out
+    assert "suppressed (unsubscribed)" in shown
+
+
+def test_a_look_begins_no_workspace(tmp_path: Path) -> None:
+    """Reading commands leave no ledger where there was none."""
+    for words in (
+        ("report",),
+        ("show", "a@b.example"),
+        ("unsubscribe", "check", "a@b.example"),
+    ):
+        assert run(tmp_path, *words).status == 1
+
+    assert not (tmp_path / ".mailblast").exists()
+
+
+def test_exports_overwrite_nothing(tmp_path: Path) -> None:
+    """A file that is there stays as it is."""
+    letter(tmp_path, "a@inbox.example,A\nnobody,N\n")
+    ok(tmp_path, "send", "letter", "--yes")
+    before = (tmp_path / "letter" / "recipients.csv").read_bytes()
+    refused = run(tmp_path, "report", "--export", "letter/recipients.csv")
+
+    assert refused.status == 1
+    assert "File exists" in refused.err
+    assert (tmp_path / "letter" / "recipients.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(

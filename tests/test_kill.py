@@ -14,24 +14,12 @@ import time
 from contextlib import suppress
 
 import pytest
-from commands import letter, ok, the_run
+from commands import letter, ok, relay, the_run
 from misbehaving import deaf, keep, running, say, several, silence
 from zygote import zygote
 
 CONNECTIONS = 3
-ROWS = 200  # below what starts worker processes, whose start takes a second
-
-
-def relay(port, connections=CONNECTIONS):
-    return f"""\
-[delivery]
-via = "relay"
-host = "127.0.0.1"
-port = {port}
-security = "none"
-connections = {connections}
-retry = ["1 s"]
-"""
+ROWS = 300  # below what starts worker processes, whose start takes a second
 
 
 def rows(count):
@@ -86,7 +74,7 @@ def test_killed_at_a_phase(tmp_path, phase):
     step, first, doubtful = PHASES[phase]
     reached = Reached(first)
     with running({step: [reached]}) as server, zygote() as parent:
-        letter(tmp_path, rows(4), delivery=relay(server.port, connections=1))
+        letter(tmp_path, rows(4), delivery=relay(server.port, 1))
         pid = parent.start(tmp_path, "send", "letter", "--yes")
         assert reached.event.wait(30)
         os.kill(pid, signal.SIGKILL)
@@ -107,7 +95,7 @@ def test_killed_in_mid_content(tmp_path):
         running({"DATA": [several(say("354 go ahead"), tell, deaf)]}) as server,
         zygote() as parent,
     ):
-        home = letter(tmp_path, rows(2), delivery=relay(server.port, connections=1))
+        home = letter(tmp_path, rows(2), delivery=relay(server.port, 1))
         (home / "large.bin").write_bytes(random.Random(1).randbytes(4_000_000))
         settings = (home / "campaign.toml").read_text()
         attached = settings.replace("[message]", '[message]\nattachments = ["large.bin"]')
@@ -135,7 +123,7 @@ class Tell:
 def test_killed_before_it_sends(tmp_path):
     """Killed while it reads the list or renders it, the next `send` begins anew."""
     with running({}) as server, zygote() as parent:
-        letter(tmp_path, rows(30_000), delivery=relay(server.port))
+        letter(tmp_path, rows(30_000), delivery=relay(server.port, CONNECTIONS))
         for seconds in (0.1, 0.4, 0.8, 1.2):
             pid = parent.start(tmp_path, "send", "letter", "--yes")
             time.sleep(seconds)
@@ -146,13 +134,13 @@ def test_killed_before_it_sends(tmp_path):
         assert server.copies.total() == 0
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(10))
 def test_killed_at_random(tmp_path, seed):
     """Killed again and again at random moments, it still reaches everyone once."""
     dice = random.Random(seed)
     kills = doubts = 0
     with running({"dot": delayed}) as server, zygote() as parent:
-        letter(tmp_path, rows(ROWS), delivery=relay(server.port))
+        letter(tmp_path, rows(ROWS), delivery=relay(server.port, CONNECTIONS))
         while True:
             pid = parent.start(tmp_path, "send", "letter", "--yes")
             time.sleep(dice.uniform(0.05, 0.7))
@@ -165,7 +153,7 @@ def test_killed_at_random(tmp_path, seed):
             assert doubts - before <= CONNECTIONS
         check(tmp_path, server, ROWS)
 
-    assert kills >= 8
+    assert kills >= 15  # ten seeds: some two hundred in all
 
 
 async def delayed(connection):

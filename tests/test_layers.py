@@ -35,9 +35,9 @@ LAYERS = [
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
-    "keys", "pool", "send.enrol", "send.tally", "send.feeder", "send.dispatch",
+    "keys", "pool", "report", "send.enrol", "send.tally", "send.feeder", "send.dispatch",
     "send.prepare", "send.prove",
-    "send", "reconcile", "report", "preview", "optout",
+    "send", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.progress", "terminal",
     "cli.base", "cli.sending", "cli.account", "cli.optout", "cli", "__main__",

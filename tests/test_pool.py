@@ -3,10 +3,9 @@
 import asyncio
 
 import pytest
-from commands import letter, run
+from commands import letter, relay, run
 from letters import KEYRING, campaign, due
 from misbehaving import running
-from test_kill import relay
 
 from mailblast import pool
 from mailblast.compose import Message, TemplateError
@@ -62,7 +61,7 @@ def test_a_template_has_bounds_of_time_and_memory(tmp_path, monkeypatch, text):
 def test_nothing_is_sent_of_a_hostile_template(tmp_path, text):
     """The campaign is refused with the file and a sentence before any connection."""
     with running() as server:
-        settings = relay(server.port)
+        settings = relay(server.port, 1)
         letter(tmp_path, "x@one.example,A\n", delivery=settings, message_txt=text)
         ended = run(tmp_path, "send", "letter", "--yes")
 

@@ -16,24 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import PROGRAM, environment, letter, ok, the_run
+from commands import PROGRAM, environment, letter, ok, relay, the_run
 from misbehaving import Connection, Misbehaving, delay, running, say, several
 
 CONNECTIONS = 2
 ACCEPT = say("250 2.0.0 Ok")
-
-
-def relay(port: int, connections: int = CONNECTIONS) -> str:
-    """The settings for a relay on this machine."""
-    return f"""\
-[delivery]
-via = "relay"
-host = "127.0.0.1"
-port = {port}
-security = "none"
-connections = {connections}
-retry = ["1 s"]
-"""
 
 
 def person(number: int) -> str:
@@ -155,7 +142,7 @@ def fill(path: Path) -> None:
 def test_the_disk_is_full(small_disk: Path) -> None:
     """When the disk fills up in mid-run no dot goes out any more; later it goes on."""
     with running({"dot": several(delay(0.01), ACCEPT)}) as server:
-        letter(small_disk, rows(300), delivery=relay(server.port))
+        letter(small_disk, rows(300), delivery=relay(server.port, CONNECTIONS))
         sending = begin(small_disk, "send", "letter", "--yes")
         until(lambda: server.copies.total() > 10)
         fill(small_disk / "ballast")
@@ -169,7 +156,7 @@ def test_the_disk_is_full(small_disk: Path) -> None:
 def test_no_file_may_grow(tmp_path: Path) -> None:
     """The same with a limit on the size of files, as a quota sets it."""
     with running() as server:
-        letter(tmp_path, rows(300), delivery=relay(server.port))
+        letter(tmp_path, rows(300), delivery=relay(server.port, CONNECTIONS))
         most = (700_000, 700_000)
         sending = begin(
             tmp_path,
@@ -188,7 +175,7 @@ def test_no_file_may_grow(tmp_path: Path) -> None:
 def test_locked_for_twenty_seconds(tmp_path: Path) -> None:
     """While another program holds the ledger nothing leaves; then both writes are there."""
     with running({"dot": several(delay(0.02), ACCEPT)}) as server:
-        letter(tmp_path, rows(40), delivery=relay(server.port))
+        letter(tmp_path, rows(40), delivery=relay(server.port, CONNECTIONS))
         sending = begin(tmp_path, "send", "letter", "--yes")
         until(lambda: server.copies)
         file = tmp_path / ".mailblast/ledger.db"
@@ -214,7 +201,7 @@ def test_locked_for_twenty_seconds(tmp_path: Path) -> None:
 def test_two_sends_at_once(tmp_path: Path) -> None:
     """One is refused with a sentence and status 2; nobody gets two copies."""
     with running({"dot": several(delay(0.05), ACCEPT)}) as server:
-        letter(tmp_path, rows(60), delivery=relay(server.port))
+        letter(tmp_path, rows(60), delivery=relay(server.port, CONNECTIONS))
         both = [begin(tmp_path, "send", "letter", "--yes") for _ in range(2)]
         found = sorted(ended(one) for one in both)
 
@@ -257,7 +244,7 @@ def test_an_opt_out_while_it_is_under_way(tmp_path: Path, number: int) -> None:
 def test_a_newer_ledger(tmp_path: Path) -> None:
     """What a later version wrote is refused with a sentence, by every command."""
     with running() as server:
-        letter(tmp_path, rows(2), delivery=relay(server.port))
+        letter(tmp_path, rows(2), delivery=relay(server.port, CONNECTIONS))
         ok(tmp_path, "unsubscribe", "add", "x@inbox.example")
         with closing(sqlite3.connect(tmp_path / ".mailblast/ledger.db")) as ledger, ledger:
             ledger.execute("UPDATE schema SET version = 99")
@@ -273,7 +260,7 @@ def test_half_a_key_is_none(tmp_path: Path) -> None:
     state.mkdir(mode=0o700)
     (state / "secret.key.17.new").touch(mode=0o600)
     with running() as server:
-        letter(tmp_path, rows(2), delivery=relay(server.port))
+        letter(tmp_path, rows(2), delivery=relay(server.port, CONNECTIONS))
         ok(tmp_path, "send", "letter", "--yes")
         assert everyone_once(tmp_path, server, 2) == {"accepted": 2}
 
@@ -338,7 +325,7 @@ def enrolled(where: Path) -> int:
 def test_ctrl_c_before_anything_is_offered(tmp_path: Path, times: int) -> None:
     """While it reads the list: no traceback, nothing kept, and the next send begins anew."""
     with running() as server:
-        letter(tmp_path, rows(60_000), delivery=relay(server.port))
+        letter(tmp_path, rows(60_000), delivery=relay(server.port, CONNECTIONS))
         sending = begin(tmp_path, "send", "letter", "--yes")
         until(lambda: enrolled(tmp_path))
         for _ in range(times):

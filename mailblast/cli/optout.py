@@ -106,7 +106,9 @@ def unsubscribe_remove(address: str, consent: str) -> int:
         )
     with opened(Path()) as (_, ledger):
         removed = optout.lift(ledger, address, consent.strip(), time.time())
-    Screen().say(
-        f"{address}: {'taken off; the consent is kept' if removed else 'was not on the list'}."
-    )
+        left = [one.key for one in optout.check(ledger, address) if one.removed is None]
+    said = "taken off; the consent is kept" if removed else "was not on the list"
+    Screen().say(f"{address}: {said}.")
+    if left:
+        Screen().say(f"It stays suppressed by the entry {', '.join(left)}.")
     return 0 if removed else 1

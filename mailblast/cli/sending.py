@@ -14,10 +14,20 @@ from mailblast.campaign.example import write_example
 from mailblast.cli.base import address_of, json_option, put_json
 from mailblast.errors import Refused
 from mailblast.event import Disposition
-from mailblast.keys import dkim_named, key_path, keyring, new_dkim_key
+from mailblast.keys import STATE, dkim_named, key_path, keyring, new_dkim_key
 from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
-from mailblast.send import Outcome, Plan, Request, execute, pool_for, prepared, try_out
+from mailblast.secret import private_directory
+from mailblast.send import (
+    Outcome,
+    Plan,
+    Request,
+    execute,
+    inbox_of,
+    pool_for,
+    prepared,
+    try_out,
+)
 from mailblast.terminal import Screen
 from mailblast.terminal.words import counted
 
@@ -29,6 +39,10 @@ def init(directory: Path) -> None:
     screen = Screen()
     for path in write_example(directory):
         screen.say(f"wrote {path}")
+    # From here on it is found from within the campaign as well: one ledger, one list.
+    workspace = find_workspace(directory)
+    private_directory(workspace / STATE)
+    screen.say(f"The workspace is {workspace}: run everything there or below.")
     screen.say(f"Look at it with: mailblast preview {directory}")
     screen.say(
         f"It goes to the practice Internet on this machine with: mailblast send {directory}"
@@ -123,15 +137,17 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
         if not plan.due and not plan.next_due:
             screen.nothing_due(plan)
             return None
-        screen.plan(plan)
+        limit = options["limit"]
+        screen.plan(plan, limit)
         if options["dry_run"]:
             screen.say("Dry run: nothing was sent.")
             return None
-        if not (options["yes"] or screen.ask(f"Send {counted(plan.due, 'message')}?")):
+        now = counted(min(plan.due, limit or plan.due), "message")
+        if not (options["yes"] or screen.ask(f"Send {now}?")):
             screen.say("Nothing was sent.")
             return None
         with screen.watching() as watched:
-            outcome = execute(plan, pool, watched, options["limit"])
+            outcome = execute(plan, pool, watched, limit)
     finally:
         pool.close()
     if not plan.rehearsal:
@@ -145,12 +161,14 @@ def _unsent(plan: Plan, *, dry_run: bool) -> int:
         return 0
     if plan.due:
         return 2
+    if not plan.resumed:
+        return 1  # nobody in the list can be mailed
     return 3 if plan.dispositions.get(Disposition.DOUBTFUL) else 0
 
 
 def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:
     """The end of a rehearsal: what came back is taken in, and accounted for."""
-    inbox = plan.ledger.directory / "sandbox" / "inbox.mbox"
+    inbox = inbox_of(plan)
     if inbox.exists():
         reconcile = Reconcile(plan.ledger, keyring(plan.ledger))
         reconcile.take_in(read_mailbox(inbox), time.time)

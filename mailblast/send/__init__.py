@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from mailblast.destination import Carrier, Directory, Relay
@@ -28,10 +28,10 @@ from mailblast.event import Disposition
 from mailblast.keys import key_path
 from mailblast.ledger import Run
 from mailblast.pool import SMALL, Pool
+from mailblast.report import iso
 from mailblast.runbook import RunBook
 from mailblast.sandbox import PracticeInternet
 from mailblast.schedule import Schedule
-from mailblast.secret import read_secret
 from mailblast.send.dispatch import Dispatch, Road
 from mailblast.send.feeder import Job
 from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
@@ -46,6 +46,7 @@ __all__ = [
     "Tally",
     "deliver",
     "execute",
+    "inbox_of",
     "pool_for",
     "prepared",
     "try_out",
@@ -63,6 +64,7 @@ class Outcome:
     next_due: float | None
     interrupted: bool
     error: MailblastError | None = None
+    inbox: Path | None = None  # of the practice Internet, if that was it
 
     @property
     def settled(self) -> bool:
@@ -114,7 +116,7 @@ def _conclude(plan: Plan, book: RunBook, outcome: Outcome) -> Outcome:
     if ended:
         runs.enter(run.number, "ended", ended=ended)
         outcome = replace(outcome, run=runs.numbered(run.number))
-    document = {"ended": ended and _iso(ended), "dispositions": outcome.dispositions}
+    document = {"ended": iso(ended), "dispositions": outcome.dispositions}
     book.put("runs", run.run, document)
     return outcome
 
@@ -141,15 +143,20 @@ def _runner() -> Callable[[Coroutine[None, None, bool]], bool]:
 
 
 def _outcome(plan: Plan, error: MailblastError | None, *, interrupted: bool) -> Outcome:
-    ledger, number = plan.ledger, plan.run.number
-    waiting = ledger.deliveries.waiting(number, time.time())
+    now = plan.again()
     return Outcome(
-        run=ledger.runs.numbered(number),
-        dispositions=ledger.runs.dispositions(number),
-        next_due=min((later for _, later in waiting.values() if later), default=None),
+        run=plan.ledger.runs.numbered(plan.run.number),
+        dispositions=now.dispositions,
+        next_due=now.next_due,
         interrupted=interrupted,
         error=error,
+        inbox=inbox_of(plan) if plan.campaign.delivery.via == "sandbox" else None,
     )
+
+
+def inbox_of(plan: Plan) -> Path:
+    """Where the practice Internet puts what comes back."""
+    return plan.ledger.directory / "sandbox" / "inbox.mbox"
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
     delivery, dkim = plan.campaign.delivery, plan.campaign.dkim
     return {
         "campaign": plan.run.campaign,
-        "started": _iso(plan.run.started or time.time()),
+        "started": iso(plan.run.started or time.time()),
         "digest": plan.run.digest,
         "from": plan.campaign.sender.mailbox.address.mailbox,
         "via": delivery.via,
@@ -165,10 +172,6 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "dkim_key": str(key_path(dkim, plan.workspace)) if dkim else "",
         "machine": socket.gethostname(),
     }
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> bool:
@@ -189,7 +192,7 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         stack.callback(watch.close)
         road = Road(Schedule(plan.campaign.throttle.of), await _carrier(plan, stack), pool)
         dispatch = Dispatch(job, road, ledger.deliveries, watch, tally)
-        pressed = _answer_ctrl_c(dispatch)
+        pressed = _answer_ctrl_c(dispatch, tally)
         ticking = asyncio.create_task(_tick(watched, tally))
         try:
             await dispatch.go()
@@ -205,30 +208,31 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
         assert delivery.maildir is not None  # noqa: S101 - the settings have been checked
         return Directory(delivery.maildir)
     if delivery.via == "sandbox":
-        inbox = plan.ledger.directory / "sandbox" / "inbox.mbox"
-        practice = PracticeInternet(inbox, clock=time.time, realistic=plan.rehearsal)
+        practice = PracticeInternet(
+            inbox_of(plan), clock=time.time, realistic=plan.rehearsal
+        )
         port = await practice.start()
         stack.push_async_callback(practice.stop)
         return Relay(Server("127.0.0.1", port, security="none"))
-    password = read_secret(delivery.password, plan.workspace) if delivery.password else ""
     return Relay(
         Server(
             host=delivery.host,
             port=delivery.port,
             security=delivery.security,
             username=delivery.username,
-            password=password,
+            password=plan.password,
             ehlo=delivery.ehlo,
             ca_file=delivery.ca_file,
         )
     )
 
 
-def _answer_ctrl_c(dispatch: Dispatch) -> list[int]:
+def _answer_ctrl_c(dispatch: Dispatch, tally: Tally) -> list[int]:
     """The first asks every line to finish its message; the second breaks off."""
     pressed: list[int] = []
 
     def answer() -> None:
+        tally.remark = "finishing what is on its way; Ctrl-C once more breaks off"
         (dispatch.abort if pressed else dispatch.stop)()
         pressed.append(1)
 

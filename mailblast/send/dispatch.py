@@ -160,8 +160,10 @@ class Dispatch:
             alone = not self._open_lines
             if alone and (error.permanent or time.monotonic() > self._connected + PATIENCE):
                 raise
+            self._tally.remark = f"{error}; trying again" if alone else ""
             return None
         self._connected = time.monotonic()
+        self._tally.remark = ""
         self._open_lines += 1
         return line
 

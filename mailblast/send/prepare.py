@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,6 +28,7 @@ from mailblast.keys import STATE, dkim_key, keyring
 from mailblast.ledger import Ledger, Run
 from mailblast.pool import Workbench
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
+from mailblast.secret import read_secret
 from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
 from mailblast.suppression import Entry
 from mailblast.throttle import seconds_needed
@@ -68,9 +69,11 @@ class Plan:
     destinations: dict[str, int]
     next_due: float | None  # of what is deferred and not due now
     new_key: Path | None  # made just now
+    password: str = field(default="", repr=False)  # of the relay
     resumed: bool = False
     rehearsal: bool = False
     resend_doubtful: bool = False
+    to_me: Address | None = None  # a plan of samples
     unrendered: int = 0  # rows that were not tried out
 
     def again(self) -> "Plan":
@@ -126,6 +129,7 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             resumed=resumed,
             rehearsal=request.rehearse,
             resend_doubtful=request.resend_doubtful,
+            to_me=request.to_me,
         )
 
 
@@ -150,6 +154,7 @@ def _forget_unstarted(ledger: Ledger, run: Run) -> None:
 
 def _plan(ledger: Ledger, campaign: Campaign, workspace: Path, run: Run) -> Plan:
     pem, new_key = dkim_key(campaign, workspace)
+    source = campaign.delivery.password if campaign.delivery.via == "relay" else None
     kept = keep(ledger.directory, campaign, workspace, Manifest(run.manifest))
     columns = columns_of(run.header, campaign.recipients.email)
     return Plan(
@@ -159,6 +164,7 @@ def _plan(ledger: Ledger, campaign: Campaign, workspace: Path, run: Run) -> Plan
         run=run,
         workbench=Workbench(kept, columns, run.run, keyring(ledger), pem),
         new_key=new_key,
+        password=read_secret(source, workspace) if source else "",
         **_counts(ledger, run),
     )
 
@@ -223,7 +229,8 @@ def _untouched(ledger: Ledger, run: Run) -> bool:
     """
     if run.state in ("enrolling", "enrolled"):
         return True
-    return _NOT_OFFERED.issuperset(ledger.runs.dispositions(run.number))
+    offered = not _NOT_OFFERED.issuperset(ledger.runs.dispositions(run.number))
+    return run.state == "started" and not offered
 
 
 _NOT_OFFERED = frozenset({Disposition.QUEUED, Disposition.SUPPRESSED, Disposition.INVALID})

@@ -39,6 +39,7 @@ class Tally:
         self.dispositions.pop(Disposition.QUEUED, None)
         self.dispositions.pop(Disposition.DEFERRED, None)
         self.deferrals = 0
+        self.remark = ""  # what goes on that the sums do not show
         self.destinations: dict[str, DestinationTally] = {}
 
     @property

@@ -8,6 +8,7 @@ list, a mail or a server is shown with its control characters made visible.
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from mailblast.event import Disposition, Event
 from mailblast.keys import PublicKey
 from mailblast.ledger import Delivery, Run, Suppression
 from mailblast.reason import Reason
-from mailblast.report import RunReport
+from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
 from mailblast.terminal.progress import PLAIN_EVERY, Watching
 from mailblast.terminal.words import (
@@ -39,6 +40,8 @@ from mailblast.terminal.words import (
 )
 
 T = TypeVar("T")
+
+REASONS_SHOWN = 10  # of rows that cannot be mailed, where nobody can
 
 NAME_WIDTH = 24  # for names of destinations; on a narrower screen they stand in lines
 
@@ -101,8 +104,8 @@ class Screen:
 
     # --- The plan --------------------------------------------------------------------------
 
-    def plan(self, plan: Plan) -> None:
-        """What will happen."""
+    def plan(self, plan: Plan, limit: int | None) -> None:
+        """What will happen; `limit` is how many messages at most."""
         campaign, delivery = plan.campaign, plan.campaign.delivery
         rows = sum(plan.dispositions.values())
         table = Table.grid(padding=(0, 2))
@@ -114,6 +117,10 @@ class Screen:
         )
         table.add_row("List", f"{number(rows)} rows: {counts}")
         table.add_row("Due now", _due(plan))
+        if limit is not None and limit < plan.due:
+            table.add_row("", f"only {number(limit)} of them go now (--limit)")
+        if plan.to_me is not None:
+            table.add_row("To", f"{visible(plan.to_me.mailbox)}: samples of these rows")
         sender = campaign.sender.mailbox
         table.add_row("From", visible(f"{sender.name} <{sender.address.mailbox}>".strip()))
         table.add_row("Subject", visible(campaign.message.subject))
@@ -164,13 +171,22 @@ class Screen:
 
     def nothing_due(self, plan: Plan) -> None:
         """There is nothing to send."""
-        self.say(
-            "Nothing is due. To send it to the whole list again as a new mailing: --new-run."
-            if plan.resumed
-            else "Nobody in the list can be mailed."
-        )
+        if plan.resumed:
+            self.say(
+                "Nothing is due. To send it to the whole list again as a new mailing: --new-run."
+            )
+        else:
+            self._nobody(plan)
         if doubtful := plan.dispositions.get(Disposition.DOUBTFUL, 0):
             self.say(in_doubt(doubtful, plan.run.run))
+
+    def _nobody(self, plan: Plan) -> None:
+        """Why nobody can be mailed: the sums, and the first rows with their reasons."""
+        self.say("Nobody in the list can be mailed.")
+        self._dispositions(plan.dispositions)
+        name = plan.campaign.recipients.file.name
+        for row, why in islice(rejected(plan.ledger, plan.run), REASONS_SHOWN):
+            self.say(visible(f"{name}:{row.line}: {why}"))
 
     # --- Messages --------------------------------------------------------------------------
 

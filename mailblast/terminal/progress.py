@@ -21,6 +21,7 @@ class Watching:
         self._live = Live(console=console, refresh_per_second=5, transient=True)
         self._began = time.monotonic()
         self._told_at = self._began
+        self._remark = ""
 
     def __enter__(self) -> "Watching":
         if self._console.is_terminal:
@@ -35,7 +36,11 @@ class Watching:
         """Show how far it is."""
         if self._console.is_terminal:
             self._live.update(self._table(tally))
-        elif time.monotonic() - self._told_at >= PLAIN_EVERY:
+            return
+        if tally.remark != self._remark:
+            self._remark = tally.remark
+            self._console.print(visible(tally.remark or "connected"), soft_wrap=True)
+        if time.monotonic() - self._told_at >= PLAIN_EVERY:
             self._told_at = time.monotonic()
             self._console.print(self._line(tally), soft_wrap=True)
 
@@ -64,4 +69,6 @@ class Watching:
             table.add_row("deferrals", number(tally.deferrals), "")
         for name, has in tally.slowest(3):
             table.add_row(visible(name), f"{number(has.waiting)} waiting", "")
+        if tally.remark:
+            table.add_row("", visible(tally.remark), "")
         return table

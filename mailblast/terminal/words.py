@@ -1,5 +1,6 @@
 """Words and figures: how things are called on the screen, and what to do next."""
 
+import os
 import time
 
 from mailblast.event import Disposition
@@ -118,10 +119,14 @@ def next_steps(outcome: Outcome) -> list[str]:
         )
     if outcome.settled:
         lines.append(
-            "Settled. What comes back: `mailblast bounces import MAILBOX`; the account: "
-            f"`mailblast report {run}`."
+            f"Settled. What comes back: `mailblast bounces import {_inbox(outcome)}`; the "
+            f"account: `mailblast report {run}`."
         )
     return lines
+
+
+def _inbox(outcome: Outcome) -> str:
+    return os.path.relpath(outcome.inbox) if outcome.inbox else "MAILBOX"
 
 
 def after_report(report: RunReport) -> list[str]:
