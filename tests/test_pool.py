@@ -7,9 +7,8 @@ from commands import letter, relay, run
 from letters import KEYRING, campaign, due
 from misbehaving import running
 
-from mailblast import pool
 from mailblast.compose import Message, TemplateError
-from mailblast.pool import Pool, Workbench
+from mailblast.pool import Pool, Workbench, workbench
 from mailblast.recipients import Columns
 
 COLUMNS = Columns(("email", "name"), 0, ("email", "name"))
@@ -28,9 +27,9 @@ def bench(tmp_path, text):
 
 def test_workers_make_the_same_bytes(tmp_path):
     """A message is a function of what it is made from, in whichever process."""
-    workbench = bench(tmp_path, "Dear {{ name }}\n")
+    made_from = bench(tmp_path, "Dear {{ name }}\n")
     batch = [due("Ä", mailbox="x@one.example"), due("B", mailbox="y@one.example")]
-    here, there = Pool(workbench, 0), Pool(workbench, 2)
+    here, there = Pool(made_from, 0), Pool(made_from, 2)
     try:
         made = asyncio.run(here.compose(batch))
         assert asyncio.run(there.compose(batch)) == made
@@ -42,8 +41,8 @@ def test_workers_make_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("text", [ENDLESS, DOUBLING])
 def test_a_template_has_bounds_of_time_and_memory(tmp_path, monkeypatch, text):
     """One that never ends, or that doubles what it holds, is an error and no outage."""
-    monkeypatch.setattr(pool, "SECONDS", 0.5)
-    monkeypatch.setattr(pool, "MEMORY", 200 << 20)
+    monkeypatch.setattr(workbench, "SECONDS", 0.5)
+    monkeypatch.setattr(workbench, "MEMORY", 200 << 20)
     with pytest.raises(TemplateError, match=r"too (much|large)"):
         asyncio.run(Pool(bench(tmp_path, text), 0).compose([due("A")]))
 

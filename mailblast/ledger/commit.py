@@ -17,6 +17,10 @@ from mailblast.event import Event
 from mailblast.ledger.deliveries import Deliveries
 from mailblast.suppression import Entry
 
+# Seconds that a commit waits for company.  Next to the round trips of one message it is
+# nothing, and a transaction for ten events costs hardly more than one for a single event.
+GATHER = 0.002
+
 T = TypeVar("T")
 
 
@@ -36,6 +40,7 @@ class GroupCommit:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._waiting: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
+        self._closing = False
         self.error: LedgerError | None = None
         self.on_error: Callable[[], None] = lambda: None
 
@@ -64,6 +69,8 @@ class GroupCommit:
 
     async def _commit_all(self) -> None:
         while self._waiting and self.error is None:
+            if not self._closing:
+                await asyncio.sleep(GATHER)
             batch, self._waiting = self._waiting, []
             try:
                 stale = await self.in_thread(partial(self._write, batch))
@@ -93,6 +100,7 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Wait until everything is on the disk.  Raises LedgerError if something is not."""
+        self._closing = True
         if self._running is not None:
             await self._running
         self._thread.shutdown()

@@ -7,7 +7,6 @@ list is held in memory but one batch: duplicates are found by the ledger's own i
 
 import json
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import keys_of, suppression_reason
-from mailblast.ledger.recording import row_of
+from mailblast.ledger.recording import execute_all, row_of
 from mailblast.ledger.runs import Run
 from mailblast.ledger.suppressions import listed
 from mailblast.ledger.tables import deliveries, events, suppressions
@@ -30,6 +29,8 @@ _STANDING = select(deliveries.c.key, deliveries.c.line).where(
     deliveries.c.run == bindparam("run"),
     deliveries.c.key.in_(bindparam("keys", expanding=True)),
 )
+
+_ENTER = insert(deliveries)
 
 
 class Enrolment:
@@ -54,7 +55,7 @@ class Enrolment:
             ]
             facts += self._set_aside_duplicates(connection, rows)
             facts += self._set_aside_suppressed(connection, rows)
-            insert_all(connection, rows)
+            execute_all(connection, _ENTER, rows)
             if facts:
                 connection.execute(insert(events), [row_of(fact, 0) for fact in facts])
 
@@ -118,17 +119,6 @@ class Enrolment:
                     Event(row["id"], EventKind.SUPPRESSED, self._at, reason=reason)
                 )
         return facts
-
-
-def insert_all(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert deliveries, all with the same fields.
-
-    The library writes the statement once; that it also prepares the values of each row, one
-    by one, is what a list of a million rows would spend a third of its time on.
-    """
-    compiled = insert(deliveries).compile(connection.engine, column_keys=list(rows[0]))
-    in_order = itemgetter(*(compiled.positiontup or ()))
-    connection.exec_driver_sql(str(compiled), list(map(in_order, rows)))
 
 
 def _invalid(delivery: int, row: Row, at: float) -> Event:

@@ -1,9 +1,29 @@
-"""How an event enters the ledger: appended, and its delivery moved, in one transaction."""
+"""How an event enters the ledger: appended, and its delivery moved, in one transaction.
 
-from collections.abc import Sequence
+There are two ways to the same end.  Nearly all events of a run are an `attempted` of what is
+due, and the `accepted` that follows; for those the move is one statement with its conditions
+in it (`_swift`).  Where a condition fails, and for every other event, the delivery is read
+first and moved by the table of transitions (`_careful`).
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Insert,
+    Update,
+    bindparam,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
 
 from mailblast import disposition
 from mailblast.event import Disposition, Event, EventKind
@@ -40,6 +60,14 @@ def record(connection: Connection, facts: Sequence[Event]) -> list[Event]:
     """
     if not facts:
         return []
+    if all(fact.attempt and fact.kind in _SWIFT for fact in facts) and _swift(
+        connection, facts
+    ):
+        return []
+    return _careful(connection, facts)
+
+
+def _careful(connection: Connection, facts: Sequence[Event]) -> list[Event]:
     ids = sorted({fact.delivery for fact in facts})
     states = {
         row.id: row._asdict()
@@ -55,8 +83,8 @@ def record(connection: Connection, facts: Sequence[Event]) -> list[Event]:
         fresh.append(row_of(fact, state["attempt"]))
         _move(state, fact)
     if fresh:
-        connection.execute(insert(events), fresh)
-        connection.execute(_WRITE, [_values(states[id_]) for id_ in ids])
+        execute_all(connection, _APPEND, fresh)
+        execute_all(connection, _WRITE, [_values(states[id_]) for id_ in ids])
     return stale
 
 
@@ -95,6 +123,79 @@ def _values(state: dict[str, Any]) -> dict[str, Any]:
         f"new_{name}": state[name] for name in _STATE if name not in ("id", "attempt")
     }
     return {"it": state["id"], **values}
+
+
+# --- The swift way --------------------------------------------------------------------------
+
+def _moved(before: Collection[Disposition], **values: Any) -> Update:
+    def said(word: Disposition) -> ColumnElement[str]:
+        return literal_column(f"'{word}'")  # as text: every bound value is one of the event's
+
+    return (
+        update(deliveries)
+        .where(
+            deliveries.c.id == bindparam("delivery"),
+            deliveries.c.attempt == bindparam("attempt"),
+            deliveries.c.disposition.in_([said(one) for one in sorted(before)]),
+        )
+        .values(disposition=said(values.pop("disposition")), reason=null(), **values)
+    )
+
+
+_SWIFT = {
+    EventKind.ATTEMPTED: _moved(
+        disposition.OPEN,
+        disposition=Disposition.DOUBTFUL,
+        settled=null(),
+        digest=bindparam("digest"),
+    ),
+    EventKind.ACCEPTED: _moved(
+        {Disposition.DOUBTFUL},
+        disposition=Disposition.ACCEPTED,
+        settled=bindparam("at"),
+        owner=null(),
+        lease=null(),
+    ),
+}
+
+
+def _swift(connection: Connection, facts: Sequence[Event]) -> bool:
+    """Move the deliveries and append the events; False when a condition did not hold.
+
+    Then some may have been moved already, and no event was appended: `_careful`, in the same
+    transaction, comes to the same end from there.
+    """
+    rows = [row_of(fact, fact.attempt) for fact in facts]
+    for kind in _SWIFT:
+        some = [row for row in rows if row["kind"] == kind]
+        if some and execute_all(connection, _SWIFT[kind], some) != len(some):
+            return False
+    execute_all(connection, _APPEND, rows)
+    return True
+
+
+_APPEND = insert(events)
+
+
+def execute_all(
+    connection: Connection, statement: Insert | Update, rows: Sequence[dict[str, Any]]
+) -> int:
+    """Run a statement for rows that all have the same fields; how many it touched.
+
+    The library writes the statement once; that it also prepares the values of each row, one
+    by one, would take longer than the database does.
+    """
+    sql, in_order = _written(statement, connection.dialect, tuple(rows[0]))
+    return connection.exec_driver_sql(sql, list(map(in_order, rows))).rowcount
+
+
+@lru_cache(maxsize=32)
+def _written(
+    statement: Insert | Update, dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    columns = list(names) if isinstance(statement, Insert) else None
+    compiled = statement.compile(dialect=dialect, column_keys=columns)
+    return str(compiled), itemgetter(*(compiled.positiontup or ()))
 
 
 def row_of(fact: Event, attempt: int) -> dict[str, Any]:

@@ -1,0 +1,170 @@
+"""One worker process: a program of its own at the other end of a socket.
+
+What goes over is framed: four bytes of length, then a pickle.  Both ends are this program,
+and nobody else has the socket.  Why not `concurrent.futures`: its two threads and four pipes
+take as long over a message as composing it does, and they share the interpreter with the
+sessions and the ledger.
+"""
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from mailblast.compose import Due
+from mailblast.errors import MailblastError, UserError
+from mailblast.pool.workbench import Workbench, check, compose
+
+_LENGTH = 4
+_WORK = {"compose": compose, "check": check}
+_BUFFER = 1 << 20  # bytes on the way: a batch of messages in one piece, and not in ten
+
+
+class Worker:
+    """Our end."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        """Start the process."""
+        self._socket, theirs = socket.socketpair()
+        for end in (self._socket, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        number = theirs.fileno()
+        # -P: a module that lies in the user's directory is not taken for one of ours.
+        program = f"from mailblast.pool.worker import serve; serve({number})"
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            [sys.executable, "-P", "-c", program], pass_fds=[number]
+        )
+        theirs.close()
+        self._first = _framed(workbench)
+        self._wire: _Wire | None = None
+
+    @property
+    def busy(self) -> int:
+        """How many batches it has before it."""
+        return len(self._wire.awaited) if self._wire else 0
+
+    async def do(self, work: str, batch: Sequence[Due]) -> Any:
+        """Have a batch composed, or checked.
+
+        Raises what composing it raises, and UserError when the process has ended.
+        """
+        if self._wire is None:
+            self._wire = _Wire(self._first, self._no_wire)
+            self._first = b""
+            loop = asyncio.get_running_loop()
+            wire, dup = self._wire, self._socket.dup()
+            answer = wire.ask(_framed((work, batch)))
+            await loop.create_unix_connection(lambda: wire, sock=dup)
+        else:
+            answer = self._wire.ask(_framed((work, batch)))
+        return await answer
+
+    def _no_wire(self) -> None:
+        self._wire = None
+
+    def close(self) -> None:
+        """End the process."""
+        self._socket.close()
+        self._process.kill()  # it holds nothing that could be lost
+        self._process.wait()
+
+
+class _Wire(asyncio.Protocol):
+    """The way to the worker while answers are awaited; then the loop has nothing to keep.
+
+    The rows are tried out in one loop and sent in another.
+    """
+
+    def __init__(self, first: bytes, on_end: Callable[[], None]) -> None:
+        self.awaited: deque[asyncio.Future[Any]] = deque()
+        self._unsent = first
+        self._on_end = on_end
+        self._came = bytearray()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def ask(self, frame: bytes) -> asyncio.Future[Any]:
+        """Send a frame; the answer comes in its turn."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.awaited.append(answer)
+        if self._transport is None:
+            self._unsent += frame
+        else:
+            self._transport.write(frame)
+        return answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self._transport.write(self._unsent)
+        self._unsent = b""
+
+    def data_received(self, data: bytes) -> None:
+        came = self._came
+        came += data
+        while len(came) >= _LENGTH:
+            end = _LENGTH + int.from_bytes(came[:_LENGTH], "big")
+            if len(came) < end:
+                return
+            with memoryview(came) as view:
+                answer = pickle.loads(view[_LENGTH:end])  # noqa: S301 - from our own process
+            del came[:end]
+            self._answered(answer)
+
+    def _answered(self, answer: Any) -> None:
+        future = self.awaited.popleft()
+        if not self.awaited and self._transport is not None:
+            self._transport.close()
+            self._on_end()
+        if future.done():  # whoever asked has gone
+            return
+        if isinstance(answer, MailblastError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self.awaited:
+            self._on_end()
+        while self.awaited:
+            future = self.awaited.popleft()
+            if not future.done():
+                what = "a worker process ended while it composed messages"
+                hint = "most likely the machine has too little memory"
+                future.set_exception(UserError(what, hint))
+
+
+def _framed(what: object) -> bytes:
+    data = pickle.dumps(what, protocol=pickle.HIGHEST_PROTOCOL)
+    return len(data).to_bytes(_LENGTH, "big") + data
+
+
+# --- Their end ------------------------------------------------------------------------------
+
+
+def serve(number: int) -> None:
+    """Be a worker, on this socket, until the other end closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    with socket.socket(fileno=number) as ours, ours.makefile("rb") as incoming:
+        workbench: Workbench = _read(incoming)
+        composer = workbench.composer()
+        while True:
+            work, batch = _read(incoming)
+            answer: Any
+            try:
+                answer = _WORK[work](composer, batch)
+            except MailblastError as error:
+                answer = error
+            ours.sendall(_framed(answer))
+
+
+def _read(incoming: Any) -> Any:
+    """The next of what was sent; when there will be no more, the end."""
+    head = incoming.read(_LENGTH)
+    if len(head) < _LENGTH:
+        os._exit(0)  # the parent has ended, or was killed: so do we, at once
+    return pickle.loads(incoming.read(int.from_bytes(head, "big")))  # noqa: S301
