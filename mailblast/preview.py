@@ -24,7 +24,7 @@ from mailblast.errors import Refusal, UserError
 from mailblast.event import Event
 from mailblast.keys import dkim_key, keyring, read_key
 from mailblast.ledger import Delivery, Ledger, Run
-from mailblast.pool import Workbench, compose
+from mailblast.pool.workbench import Workbench, compose
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
 from mailblast.runbook import RunBook
 from mailblast.send.prove import as_due

@@ -19,7 +19,7 @@ from mailblast.throttle import Throttle
 Item = TypeVar("Item")
 
 LOOKAHEAD = 2.0  # seconds of sending that a throttled lane keeps ready
-MOST_READY = 50  # messages that an unthrottled lane keeps ready
+MOST_READY = 300  # messages that an unthrottled lane keeps ready
 
 
 class _Lane(Generic[Item]):

@@ -19,7 +19,7 @@ from misbehaving import deaf, keep, running, say, several, silence
 from zygote import zygote
 
 CONNECTIONS = 3
-ROWS = 300  # below what starts worker processes, whose start takes a second
+ROWS = 480  # below what starts worker processes, whose start takes a second
 
 
 def rows(count):

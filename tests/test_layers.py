@@ -35,8 +35,8 @@ LAYERS = [
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
-    "keys", "pool", "report", "send.enrol", "send.tally", "send.feeder", "send.dispatch",
-    "send.prepare", "send.prove",
+    "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
+    "send.feeder", "send.dispatch", "send.prepare", "send.prove",
     "send", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.progress", "terminal",

@@ -10,15 +10,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, text, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from mailblast import disposition
 from mailblast.address import Address
 from mailblast.compose import Due
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger.database import Database
-from mailblast.ledger.recording import record
-from mailblast.ledger.suppressions import WORKSPACE, enter, listed
+from mailblast.ledger.recording import execute_all, fetch, record
+from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
 from mailblast.ledger.tables import deliveries, events
 from mailblast.reason import Reason
 from mailblast.suppression import Entry, keys
@@ -224,7 +233,7 @@ _CLAIM = (
     .values(
         owner=bindparam("by"),
         lease=bindparam("until"),
-        attempt=deliveries.c.attempt + 1,
+        attempt=deliveries.c.attempt + literal_column("1"),
         dated=func.coalesce(deliveries.c.dated, bindparam("now")),
     )
 )
@@ -237,7 +246,7 @@ def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> Claimed:
     taken = [row for row in rows if row.id not in struck]
     if taken:
         values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
-        connection.execute(_CLAIM, [{"it": row.id, **values} for row in taken])
+        execute_all(connection, _CLAIM, [{"it": row.id, **values} for row in taken])
     return Claimed(
         [_as_due(row, claim.at) for row in taken],
         tuple(row.destination for row in rows if row.id in struck),
@@ -260,6 +269,8 @@ def _as_due(row: Any, at: float) -> Due:
 
 def _suppressed(connection: Connection, rows: Sequence[Any], scope: str) -> dict[int, str]:
     """Which of the claimed rows are suppressed by now, each with the reason."""
+    if not any_listed(connection):
+        return {}
     theirs = {row.id: keys_of(row.key) for row in rows}
     found = listed(connection, [key for some in theirs.values() for key in some], scope)
     if not found:
@@ -275,7 +286,7 @@ def keys_of(key: str) -> tuple[str, ...]:
 def _due(connection: Connection, claim: Claim, want: tuple[str, int]) -> Sequence[Any]:
     destination, most = want
     values = {"run": claim.run, "destination": destination, "now": claim.at, "most": most}
-    return connection.execute(_DUE, values).all()
+    return fetch(connection, _DUE, values)
 
 
 def _stop(delivery: int, reason: str, at: float) -> Event:

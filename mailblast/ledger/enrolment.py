@@ -16,8 +16,8 @@ from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import keys_of, suppression_reason
 from mailblast.ledger.recording import execute_all, row_of
 from mailblast.ledger.runs import Run
-from mailblast.ledger.suppressions import listed
-from mailblast.ledger.tables import deliveries, events, suppressions
+from mailblast.ledger.suppressions import any_listed, listed
+from mailblast.ledger.tables import deliveries, events
 from mailblast.reason import Reason
 from mailblast.recipients import Row
 
@@ -104,7 +104,7 @@ class Enrolment:
     def _set_aside_suppressed(
         self, connection: Connection, rows: Iterable[dict[str, Any]]
     ) -> list[Event]:
-        if connection.execute(select(suppressions.c.id).limit(1)).first() is None:
+        if not any_listed(connection):
             return []
         theirs = {row["id"]: keys_of(row["key"]) for row in rows if row["key"] is not None}
         every = [key for some in theirs.values() for key in some]

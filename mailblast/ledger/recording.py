@@ -16,6 +16,8 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Insert,
+    Row,
+    Select,
     Update,
     bindparam,
     insert,
@@ -127,9 +129,12 @@ def _values(state: dict[str, Any]) -> dict[str, Any]:
 
 # --- The swift way --------------------------------------------------------------------------
 
+
 def _moved(before: Collection[Disposition], **values: Any) -> Update:
     def said(word: Disposition) -> ColumnElement[str]:
-        return literal_column(f"'{word}'")  # as text: every bound value is one of the event's
+        return literal_column(
+            f"'{word}'"
+        )  # as text: every bound value is one of the event's
 
     return (
         update(deliveries)
@@ -185,17 +190,27 @@ def execute_all(
     The library writes the statement once; that it also prepares the values of each row, one
     by one, would take longer than the database does.
     """
-    sql, in_order = _written(statement, connection.dialect, tuple(rows[0]))
+    sql, in_order, _ = _written(statement, connection.dialect, tuple(rows[0]))
     return connection.exec_driver_sql(sql, list(map(in_order, rows))).rowcount
+
+
+def fetch(
+    connection: Connection, statement: Select[Any], values: dict[str, Any]
+) -> Sequence[Row[Any]]:
+    """All rows of a query, of which there are many in a second."""
+    sql, in_order, own = _written(statement, connection.dialect, tuple(values))
+    return connection.exec_driver_sql(sql, in_order({**own, **values})).all()
 
 
 @lru_cache(maxsize=32)
 def _written(
-    statement: Insert | Update, dialect: Dialect, names: tuple[str, ...]
-) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    statement: Insert | Update | Select[Any], dialect: Dialect, names: tuple[str, ...]
+) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]], dict[str, Any]]:
+    """The statement as text, how its values are ordered, and those it brings itself."""
     columns = list(names) if isinstance(statement, Insert) else None
     compiled = statement.compile(dialect=dialect, column_keys=columns)
-    return str(compiled), itemgetter(*(compiled.positiontup or ()))
+    own = {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), itemgetter(*(compiled.positiontup or ())), own
 
 
 def row_of(fact: Event, attempt: int) -> dict[str, Any]:

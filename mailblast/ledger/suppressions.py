@@ -124,6 +124,14 @@ _LISTED = select(suppressions.c.key, suppressions.c.reason).where(
 )
 
 
+_ANY = select(suppressions.c.id).limit(1)
+
+
+def any_listed(connection: Connection) -> bool:
+    """Whether anyone at all is, or was, on a list."""
+    return connection.execute(_ANY).first() is not None
+
+
 def listed(
     connection: Connection, keys: Sequence[str], scope: str, *, only_scope: bool = False
 ) -> dict[str, str]:

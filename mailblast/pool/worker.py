@@ -15,14 +15,18 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
-from mailblast.compose import Due
+from mailblast.compose import Composer, Due, Message
 from mailblast.errors import MailblastError, UserError
 from mailblast.pool.workbench import Workbench, check, compose
 
 _LENGTH = 4
-_WORK = {"compose": compose, "check": check}
+_WORK: dict[str, Callable[[Composer, Sequence[Due]], Sequence[object]]] = {
+    "compose": compose,
+    "check": check,
+}
 _BUFFER = 1 << 20  # bytes on the way: a batch of messages in one piece, and not in ten
 
 
@@ -59,10 +63,10 @@ class Worker:
             self._first = b""
             loop = asyncio.get_running_loop()
             wire, dup = self._wire, self._socket.dup()
-            answer = wire.ask(_framed((work, batch)))
+            answer = wire.ask(_framed((work, [_of_due(due) for due in batch])))
             await loop.create_unix_connection(lambda: wire, sock=dup)
         else:
-            answer = self._wire.ask(_framed((work, batch)))
+            answer = self._wire.ask(_framed((work, [_of_due(due) for due in batch])))
         return await answer
 
     def _no_wire(self) -> None:
@@ -113,7 +117,7 @@ class _Wire(asyncio.Protocol):
             with memoryview(came) as view:
                 answer = pickle.loads(view[_LENGTH:end])  # noqa: S301 - from our own process
             del came[:end]
-            self._answered(answer)
+            self._answered(_rebuilt(answer))
 
     def _answered(self, answer: Any) -> None:
         future = self.awaited.popleft()
@@ -138,6 +142,22 @@ class _Wire(asyncio.Protocol):
                 future.set_exception(UserError(what, hint))
 
 
+# As plain tuples: that a frozen dataclass looks up its own fields for each pickle would take
+# longer than all the rest.
+_of_message = attrgetter(*Message.__slots__)
+_of_due = attrgetter(*Due.__slots__)
+
+
+def _plain(made: Any) -> Any:
+    return _of_message(made) if isinstance(made, Message) else made
+
+
+def _rebuilt(answer: Any) -> Any:
+    if not isinstance(answer, list):
+        return answer
+    return [Message(*one) if isinstance(one, tuple) else one for one in answer]
+
+
 def _framed(what: object) -> bytes:
     data = pickle.dumps(what, protocol=pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(_LENGTH, "big") + data
@@ -156,7 +176,8 @@ def serve(number: int) -> None:
             work, batch = _read(incoming)
             answer: Any
             try:
-                answer = _WORK[work](composer, batch)
+                made = _WORK[work](composer, [Due(*due) for due in batch])
+                answer = [_plain(one) for one in made]
             except MailblastError as error:
                 answer = error
             ours.sendall(_framed(answer))

@@ -19,8 +19,12 @@ from mailblast.reason import Reason
 from mailblast.schedule import Schedule
 from mailblast.send.tally import Tally
 
-CLAIM_BATCH = 50  # messages claimed and composed at a time
+COMPOSED = 50  # messages composed at a time
+READY = 1000  # messages that only wait for their turn
 READY_BYTES = 64 << 20  # of composed messages held in memory
+BREATH = (
+    0.03  # seconds from one claim to the next: few large ones cost less than many small
+)
 WAIT_FOR_RETRY = 600.0  # seconds: what can be settled within ten minutes is waited for
 
 
@@ -109,6 +113,7 @@ class Feeder:
             wants = self._wants()
             if wants:
                 await self._take(wants)
+                await asyncio.sleep(BREATH)
             elif not await self._anything_later():
                 break
         self.stop()
@@ -142,26 +147,28 @@ class Feeder:
             self._hungry[heapq.heappop(self._later)[1]] = None
 
     def _wants(self) -> dict[str, int]:
-        """How many messages to claim now, for each destination that has use for them."""
-        coming = self._coming.total()
-        room = min(CLAIM_BATCH, self._ready_most() - len(self._schedule) - coming)
+        """How many messages to claim now, for each destination that has use for them.
+
+        Each gets a share.  Rows that were entered together are then claimed and settled
+        together, and the ledger writes one page for a dozen of them.
+        """
+        room = self._ready_most() - len(self._schedule) - self._coming.total()
         if self._left is not None:
             room = min(room, self._left)
+        share = max(1, room // max(1, len(self._hungry)))
         wants: dict[str, int] = {}
-        for _ in range(len(self._hungry)):
+        for name in list(self._hungry):
             if room <= 0:
                 break
-            name = next(iter(self._hungry))
-            if (most := min(room, self._schedule.room(name) - self._coming[name])) > 0:
+            most = min(room, share, self._schedule.room(name) - self._coming[name])
+            if most > 0:
                 wants[name] = most
                 room -= most
-            self._hungry.move_to_end(name)
+                self._hungry.move_to_end(name)
         return wants
 
     def _ready_most(self) -> int:
-        return max(
-            2 * self._job.connections, min(8 * CLAIM_BATCH, READY_BYTES // self._size)
-        )
+        return max(2 * self._job.connections, min(READY, READY_BYTES // self._size))
 
     async def _take(self, wants: dict[str, int]) -> None:
         claim, deliveries = self._claim(wants), self._book.deliveries
@@ -173,7 +180,7 @@ class Feeder:
                 self._hungry.pop(name, None)
         if self._left is not None:
             self._left -= len(claimed.taken)
-        self._begin(claimed.taken)
+        self._begin_all(claimed.taken)
 
     async def _take_doubtful(self) -> None:
         claim, deliveries = self._claim({}), self._book.deliveries
@@ -183,8 +190,7 @@ class Feeder:
         taken = claimed.taken
         self._book.tally.taken_up_again(len(taken) + len(claimed.struck))
         self._strike(claimed)
-        for start in range(0, len(taken), CLAIM_BATCH):
-            self._begin(taken[start : start + CLAIM_BATCH])
+        self._begin_all(taken)
 
     def _strike(self, claimed: Claimed) -> None:
         for destination in claimed.struck:
@@ -194,10 +200,10 @@ class Feeder:
         run = self._job.run
         return Claim(run.number, run.campaign, self._job.owner, time.time(), wants)
 
-    def _begin(self, taken: list[Due]) -> None:
-        if taken:
-            self._coming += Counter(due.destination for due in taken)
-            task = asyncio.create_task(self._compose(taken))
+    def _begin_all(self, taken: list[Due]) -> None:
+        self._coming.update(due.destination for due in taken)
+        for start in range(0, len(taken), COMPOSED):
+            task = asyncio.create_task(self._compose(taken[start : start + COMPOSED]))
             self._composing.add(task)
             task.add_done_callback(self._composed)
 
