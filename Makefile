@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+N ?= 50000
 
-.PHONY: help demo test check lint docs lock clean
+.PHONY: help demo test check lint bench docs lock clean
 
 help:
 	@echo "make demo    watch a campaign go out, come back and add up (nothing leaves this machine)"
 	@echo "make test    run the tests"
 	@echo "make check   ruff, format, mypy, and the tests"
+	@echo "make bench   measure beside nodemailer (N=5000 for a short run)"
 	@echo "make docs    write docs/commands.md anew from the commands"
 	@echo "make lock    pin the dependencies anew, with hashes"
 	@echo "make clean   remove what these made"
@@ -44,6 +46,9 @@ lint: $(VENV)/dev
 
 check: lint test
 
+bench: $(VENV)/run
+	@$(BIN)/python tests/bench/versus $(N)
+
 docs: $(VENV)/run
 	$(BIN)/python docs/write_commands.py
 
@@ -53,4 +58,4 @@ lock: $(VENV)/run
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev -o requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(DEMO) .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
