@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from mailblast import disposition
 from mailblast.address import key_of
 from mailblast.compose import Due, Message
-from mailblast.destination import Carrier, Line
+from mailblast.destination import Carrier, Line, Route
 from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
 from mailblast.event import Event, EventKind
 from mailblast.ledger import Deliveries, GroupCommit, Watch, keys_of, suppression_reason
@@ -155,7 +155,7 @@ class Dispatch:
     async def _open(self) -> Line | None:
         """A new connection, or None when it is worth trying again a little later."""
         try:
-            line = await self._carrier.open()
+            line = await self._carrier.open(Route("", ""))
         except ConnectionFailed as error:
             alone = not self._open_lines
             if alone and (error.permanent or time.monotonic() > self._connected + PATIENCE):
@@ -195,7 +195,7 @@ class Dispatch:
             answer = await line.commit()
             if not answer.doubtful:
                 self._tally.answered()
-        self._account(due, answer, line.host)
+        self._account(due, answer, line)
         return answer.open
 
     async def _attempted(self, line: Line, ready: Ready) -> bool:
@@ -207,6 +207,7 @@ class Dispatch:
             time.time(),
             due.attempt,
             host=line.host,
+            tls=line.tls,
             digest=message.digest,
         )
         try:
@@ -222,7 +223,7 @@ class Dispatch:
 
     # --- The account -----------------------------------------------------------------------
 
-    def _account(self, due: Due, answer: Answer, host: str) -> None:
+    def _account(self, due: Due, answer: Answer, line: Line) -> None:
         after_dot = answer.phase is Phase.DOT
         outcome = disposition.judge(answer.reply, answer.why, after_dot=after_dot)
         if outcome is None:
@@ -240,12 +241,13 @@ class Dispatch:
             outcome.code,
             outcome.status,
             outcome.text,
-            host,
+            line.host,
+            line.tls,
             later,
         )
         sample = self._job.run.kind == "sample"  # counted nowhere, so it suppresses nobody
         self._commit.note(fact, None if sample else _suppression(due, outcome))
-        self._tally.happened(due.destination, kind)
+        self._tally.happened(due.domain, kind)
 
     def _next_attempt(self, due: Due) -> float | None:
         job = self._job
@@ -253,7 +255,7 @@ class Dispatch:
             time.time(), due.deferrals, due.dated, job.retry, job.give_up_after
         )
         if later is not None:
-            self._feeder.defer(due.destination, later)
+            self._feeder.defer(due.domain, later)
         return later
 
 

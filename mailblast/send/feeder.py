@@ -131,7 +131,7 @@ class Feeder:
         """Record something that ends a delivery without the network."""
         fact = Event(due.delivery, kind, time.time(), due.attempt, reason, text=why)
         self._book.commit.note(fact)
-        self._book.tally.happened(due.destination, kind)
+        self._book.tally.happened(due.domain, kind)
 
     def _load(self, waiting: dict[str, tuple[int, float | None]]) -> None:
         for name, (count, later) in waiting.items():
@@ -174,7 +174,7 @@ class Feeder:
         claim, deliveries = self._claim(wants), self._book.deliveries
         claimed = await self._book.commit.in_thread(lambda: deliveries.claim(claim))
         self._strike(claimed)
-        got = Counter(due.destination for due in claimed.taken) + Counter(claimed.struck)
+        got = Counter(due.domain for due in claimed.taken) + Counter(claimed.struck)
         for name, most in wants.items():
             if got[name] < most:  # nothing more is due there
                 self._hungry.pop(name, None)
@@ -201,7 +201,7 @@ class Feeder:
         return Claim(run.number, run.campaign, self._job.owner, time.time(), wants)
 
     def _begin_all(self, taken: list[Due]) -> None:
-        self._coming.update(due.destination for due in taken)
+        self._coming.update(due.domain for due in taken)
         for start in range(0, len(taken), COMPOSED):
             task = asyncio.create_task(self._compose(taken[start : start + COMPOSED]))
             self._composing.add(task)
@@ -211,7 +211,7 @@ class Feeder:
         try:
             composed = await self._pool.compose(taken)
         finally:
-            self._coming -= Counter(due.destination for due in taken)
+            self._coming -= Counter(due.domain for due in taken)
         if self.feeding:
             self._put(taken, composed)
 
@@ -227,7 +227,7 @@ class Feeder:
                 self.settle(due, EventKind.INVALID, Reason.UNRENDERABLE, message.why)
                 continue
             self._size = max(self._size, len(message.content))
-            self._schedule.add(due.destination, Ready(due, message))
+            self._schedule.add(due.domain, Ready(due, message))
         self._bell.ring()
 
     async def _anything_later(self) -> bool:
