@@ -115,7 +115,7 @@ pauses = Table(
     Column("lifted", Float),
 )
 
-# MTA-STS policies of domains, kept for as long as they say (RFC 8461 §3.3).
+# MTA-STS policies of domains, kept for as long as they say.
 policies = Table(
     "policies",
     metadata,
