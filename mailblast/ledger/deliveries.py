@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    text,
     update,
 )
 
@@ -29,7 +28,7 @@ from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record
 from mailblast.ledger.statement import fetch
 from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
-from mailblast.ledger.tables import deliveries, events
+from mailblast.ledger.tables import CLAIMABLE, deliveries, events
 from mailblast.reason import Reason
 from mailblast.suppression import Entry, keys
 
@@ -200,11 +199,6 @@ _COLUMNS = [
     )
 ]  # fmt: skip
 
-# Said in the words of the partial index: with bound values SQLite would not see that the index
-# serves, and would read the whole run.
-_STILL_DUE = text(
-    "disposition IN ('queued', 'deferred') AND (owner IS NULL OR lease < :now)"
-)
 
 _WAITING = (
     select(
@@ -212,7 +206,7 @@ _WAITING = (
         func.sum(case((deliveries.c.due <= bindparam("now"), 1), else_=0)),
         func.min(case((deliveries.c.due > bindparam("now"), deliveries.c.due))),
     )
-    .where(deliveries.c.run == bindparam("run"), _STILL_DUE)
+    .where(deliveries.c.run == bindparam("run"), CLAIMABLE)
     .group_by(deliveries.c.domain)
 )
 _CLAIMED_COLUMNS = select(*(deliveries.c[name] for name in (
@@ -223,7 +217,7 @@ _DUE = (
         deliveries.c.run == bindparam("run"),
         deliveries.c.domain == bindparam("domain"),
         deliveries.c.due <= bindparam("now"),
-        _STILL_DUE,
+        CLAIMABLE,
     )
     .order_by(deliveries.c.due, deliveries.c.id)
     .limit(bindparam("most"))
