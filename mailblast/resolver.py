@@ -43,7 +43,7 @@ _Key = tuple[str, Kind]
 
 
 class Resolver:
-    """Asks `server` ("127.0.0.1:5353"), or the system's resolvers if it is "".
+    """Asks `server` ("127.0.0.1:53", "[::1]:53"), or the system's resolvers if it is "".
 
     They are trusted with DNSSEC when they are on loopback, or `trusted` says so.
     """
@@ -115,20 +115,12 @@ def _configured(server: str) -> dns.asyncresolver.Resolver:
             'name one: [delivery] resolver = "127.0.0.1"',
         ) from error
     if server:
-        address, port = split(server)
-        resolver.nameservers, resolver.port = [address], port
+        address, _, port = server.rpartition(":")
+        resolver.nameservers, resolver.port = [address.strip("[]")], int(port)
     resolver.lifetime, resolver.timeout = LIFETIME, ATTEMPT
     resolver.use_edns(0, 0, PAYLOAD)
     resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 §5.7: we understand AD
     return resolver
-
-
-def split(server: str) -> tuple[str, int]:
-    """The address and the port of "192.0.2.1", "192.0.2.1:53", "::1" or "[::1]:53"."""
-    address, _, port = server.rpartition(":")
-    if address.endswith("]") or (address and ":" not in address):
-        return address.strip("[]"), int(port)
-    return server.strip("[]"), 53
 
 
 def _is_loopback(server: str) -> bool:

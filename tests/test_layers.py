@@ -15,7 +15,7 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.keys", "campaign.source", "campaign.settings",
+    "campaign.forms", "campaign.ip", "campaign.keys", "campaign.source", "campaign.settings",
     "campaign.files", "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
     "recipients", "suppression", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",

@@ -370,5 +370,9 @@ def _via(plan: Plan) -> str:
         return "the practice Internet on this machine: nothing leaves it"
     if delivery.via == "maildir":
         return f"files in {delivery.maildir}"
+    if delivery.via == "direct":
+        source = f", from {' and '.join(delivery.source)}" if delivery.source else ""
+        loopback = "; loopback is open" if delivery.allow_loopback else ""
+        return f"direct to each domain's mail hosts, as {delivery.ehlo}{source}{loopback}"
     who = f" as {delivery.username}" if delivery.username else ""
     return f"relay {delivery.host}:{delivery.port}, {delivery.security}{who}"
