@@ -12,7 +12,14 @@ from datetime import UTC, datetime
 from hashlib import sha256, sha512
 
 from cryptography import x509
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from mailblast.lookup import Tlsa
 
@@ -78,12 +85,39 @@ def _issued(chain: Sequence[bytes], anchor: bytes, name: str, now: float) -> boo
             PolicyBuilder()
             .store(Store([x509.load_der_x509_certificate(anchor)]))
             .time(datetime.fromtimestamp(now, UTC))
+            .extension_policies(ee_policy=_HOST, ca_policy=_ABOVE)
             .build_server_verifier(x509.DNSName(name))
         )
         verifier.verify(own, between)
     except (ValueError, VerificationError):
         return False
     return True
+
+
+def _may_sign(
+    _policy: Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints
+) -> None:
+    if not constraints.ca:
+        raise ValueError("not an authority")
+
+
+def _signs_certificates(
+    _policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("a key that may not sign certificates")
+
+
+# RFC 5280, without what browsers ask of public authorities beyond it: those of DANE are
+# mostly somebody's own.
+_HOST = ExtensionPolicy.permit_all().require_present(
+    x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
+)
+_ABOVE = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, _may_sign)
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _signs_certificates)
+)
 
 
 def _public_key(certificate: bytes) -> bytes:

@@ -115,5 +115,7 @@ class Exim:
             address=self.address,
             port=self.port,
             tls="*" if file else "",
-            certificate=f"tls_certificate = {file}\ntls_privatekey = {file}" if file else "",
+            certificate=f"tls_certificate = {file}\ntls_privatekey = {file}"
+            if file
+            else "",
         )

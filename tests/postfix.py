@@ -4,9 +4,9 @@
         …                                    server.port, .maildir("anna"), .log()
 
 Its configuration, queue and mailboxes lie in a directory that is removed in the end; it
-listens on 127.0.0.1 (or `address`) only, on a port that was free; it asks no DNS.  `Policy` and `Login` are
-the two services that Postfix asks over a socket: may this recipient (SMTPD_POLICY_README),
-and is this password right (SASL_README, the protocol of Dovecot).
+listens on 127.0.0.1 or `address` only, on a port that was free; it asks no DNS.  `Policy`
+and `Login` are the two services that Postfix asks over a socket: may this recipient
+(SMTPD_POLICY_README), and is this password right (SASL_README, the protocol of Dovecot).
 """
 
 import base64

@@ -23,12 +23,16 @@ Answer = str | Callable[[dns.message.Message], bytes]
 Script = Mapping[tuple[str, str], Answer]
 
 
-def answer(query: dns.message.Message, records: str, *, ttl: int = 60) -> dns.message.Message:
+def answer(
+    query: dns.message.Message, records: str, *, ttl: int = 60
+) -> dns.message.Message:
     """A proper response with these records, of the type that was asked for."""
     response = dns.message.make_response(query, recursion_available=True)
     asked = query.question[0]
     lines = records.splitlines()
-    response.answer.append(dns.rrset.from_text_list(asked.name, ttl, "IN", asked.rdtype, lines))
+    response.answer.append(
+        dns.rrset.from_text_list(asked.name, ttl, "IN", asked.rdtype, lines)
+    )
     return response
 
 
@@ -78,7 +82,9 @@ def alias(target: str, records: str) -> Answer:
         response = dns.message.make_response(query, recursion_available=True)
         response.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "CNAME", target))
         lines = records.splitlines()
-        response.answer.append(dns.rrset.from_text_list(target, 60, "IN", asked.rdtype, lines))
+        response.answer.append(
+            dns.rrset.from_text_list(target, 60, "IN", asked.rdtype, lines)
+        )
         return response.to_wire()
 
     return act
@@ -142,7 +148,7 @@ class ScriptedDns(asyncio.DatagramProtocol):
         if callable(told):
             return told(query)
         if told is not None and not told.isalpha():
-            return answer(query, told).to_wire()
+            return answer(query, told).to_wire(max_size=65_535)
         response = dns.message.make_response(query, recursion_available=True)
         if told or not any(known == name for known, _ in self.script):
             response.set_rcode(dns.rcode.from_text(told or "NXDOMAIN"))
