@@ -12,7 +12,8 @@ demand a host gets STARTTLS with any certificate, and clear text if that fails (
 import random
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -45,11 +46,13 @@ PlacingByHosts = Callable[[str, tuple[str, ...]], str]
 @dataclass(frozen=True, slots=True)
 class Outbound:
     """How we go out: our name, our addresses (at most one of each family), the port of the
-    mail hosts, whether loopback is open, and whom to trust instead of the system's CAs."""
+    mail hosts and of the policy hosts, whether loopback is open, and whom to trust instead
+    of the system's CAs."""
 
     ehlo: str
     source: tuple[str, ...] = ()
     port: int = 25
+    policy_port: int = 443
     allow_loopback: bool = False
     ca_file: Path | None = None
 
@@ -113,7 +116,8 @@ class Direct:
         self._outbound = outbound
         self._place = place
         self._tls_required = tls_required
-        self._policies = Cache(resolver, policies, Web(outbound.ca_file), self._addresses)
+        web = Web(outbound.ca_file, outbound.policy_port)
+        self._policies = Cache(resolver, policies, web, self._addresses)
         self._ways: OrderedDict[str, _Way] = OrderedDict()
         self._resting = _Resting()
 
@@ -169,18 +173,21 @@ class Direct:
         way = await self._known(route)
         failures = _Failures(route.domain)
         attempts = 0
-        async for demand in self._candidates(way, failures):
-            if attempts == ATTEMPTS:
-                break
-            attempts += 1
-            try:
-                return await _opened(demand)
-            except ConnectionFailed as error:
-                self._resting.add(demand.server, error)
-                failures.add(error)
+        async with aclosing(self._candidates(way, failures)) as candidates:
+            async for demand in candidates:
+                try:
+                    return await _opened(demand)
+                except ConnectionFailed as error:
+                    self._resting.add(demand.server, error)
+                    failures.add(error)
+                attempts += 1
+                if attempts == ATTEMPTS:
+                    break
         raise failures.told()
 
-    async def _candidates(self, way: _Way, failures: "_Failures") -> AsyncIterator[_Demand]:
+    async def _candidates(
+        self, way: _Way, failures: "_Failures"
+    ) -> AsyncGenerator[_Demand]:
         """Every address that is worth a try, in order; why the others are not goes to
         `failures`."""
         for host in mx.in_order(way.hosts, lambda _: random.random()):  # noqa: S311 - load

@@ -37,6 +37,8 @@ needs_exim = pytest.mark.skipif(
 _SETTINGS = """\
 exim_user = {owner}
 exim_group = {owner}
+exim_path = {home}/exim4
+deliver_drop_privilege
 never_users =
 spool_directory = {home}/spool
 log_file_path = {home}/%slog
@@ -79,10 +81,17 @@ class Exim:
         self._domain, self._certificate = domain, certificate
 
     def __enter__(self) -> "Exim":
+        # All of it belongs to nobody: it starts itself anew, without rights, to deliver.
+        shutil.copy(str(EXIM), self.home / "exim4")
+        if self._certificate:
+            shutil.copy(self._certificate, self.home / "server.pem")
         (self.home / "conf").write_text(self._settings())
-        os.chown(self.home, OWNER, OWNER)
+        for path in (self.home, *self.home.iterdir()):
+            os.chown(path, OWNER, OWNER)
+        (self.home / "exim4").chmod(0o755)
+        os.chown(self.home / "conf", 0, 0)  # it reads no settings that others may change
         self._process = subprocess.Popen(
-            [str(EXIM), "-C", str(self.home / "conf"), "-bdf"],
+            [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -107,7 +116,7 @@ class Exim:
         return "".join(path.read_text() for path in self.home.glob("*log"))
 
     def _settings(self) -> str:
-        file = self._certificate
+        file = self._certificate and self.home / "server.pem"
         return _SETTINGS.format(
             owner=OWNER,
             home=self.home,

@@ -58,6 +58,7 @@ flush     unix n - n 1000? 0 flush
 _SETTINGS = {
     "compatibility_level": "3.6",
     "maillog_file_prefixes": "/tmp, /var",
+    "inet_interfaces": "127.0.0.1",
     "inet_protocols": "ipv4",
     "myhostname": "mx.home.example",
     "mydestination": "",
@@ -150,7 +151,6 @@ class Postfix:
         etc = self.home / "etc"
         settings = {
             **_SETTINGS,
-            "inet_interfaces": self.address,
             "queue_directory": str(self.home / "queue"),
             "data_directory": str(self.home / "data"),
             "maillog_file": str(self.home / "log"),
