@@ -20,13 +20,14 @@ from pathlib import Path
 
 from mailblast import dane, mx
 from mailblast.destination import Line, Route
-from mailblast.errors import ConnectionFailed, EncryptionFailed
+from mailblast.errors import ConnectionFailed, EncryptionFailed, LedgerError
 from mailblast.ledger import Policies
 from mailblast.lookup import Lookup, Tlsa
 from mailblast.mtasts import Policy
 from mailblast.mtasts.cache import Cache
 from mailblast.mtasts.fetch import Web
 from mailblast.mx import Hosts, Unroutable
+from mailblast.reason import Reason
 from mailblast.resolver import Resolver
 from mailblast.smtp.session import Server, Session
 
@@ -124,7 +125,7 @@ class Direct:
     # --- The way -------------------------------------------------------------------------
 
     async def route(self, domain: str) -> Route | Unroutable:
-        """The way to a domain.  Raises LedgerError, and nothing else."""
+        """The way to a domain.  Never raises."""
         found = await self._resolver.mx(domain)
         groups = mx.hosts(domain, found)
         if isinstance(groups, Unroutable):
@@ -132,9 +133,13 @@ class Direct:
         blocked = await self._blocked(domain, groups)
         if blocked is not None:
             return blocked
+        try:
+            policy = await self._policies.policy(domain)
+        except LedgerError as error:  # without knowing what is demanded nothing may leave
+            return Unroutable(Reason.SYSTEM_ERROR, str(error), False, 451, "4.3.0")
         hosts = tuple(host for group in groups for host in group)
         destination = self._place(domain, hosts)
-        way = _way(groups, await self._policies.policy(domain), secure=found.secure)
+        way = _way(groups, policy, secure=found.secure)
         way = replace(way, required=self._tls_required(destination))
         self._remember(way)
         return Route(domain, destination, str(way), hosts)
