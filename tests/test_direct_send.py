@@ -92,6 +92,8 @@ def test_a_list_of_several_domains(dns, tmp_path):
         ("mx.one.example", "TLSv1.3 unverified"),
         ("mx.two.example", ""),
     ]
+    story = ok(tmp_path, "show", "p0@one.example").out
+    assert " accepted [mx.one.example, TLSv1.3 unverified] 250 " in story
     assert {a: (told[a].code, told[a].status) for a in bad} == {
         "x@null.example": (556, "5.1.10"),
         "x@private.example": (550, "5.4.4"),

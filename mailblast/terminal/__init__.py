@@ -312,7 +312,8 @@ class Screen:
             said = visible(" ".join(event.text.split()))
             if event.code and not said.startswith(str(event.code)):
                 said = f"{event.code} {said}"
-            by = f" [{visible(event.host)}]" if event.host else ""
+            by = ", ".join(visible(one) for one in (event.host, event.tls) if one)
+            by = f" [{by}]" if by else ""
             self.say(f"  {moment(event.at)}  {event.kind}{by} {said}".rstrip())
 
     def suppressions(self, entries: Iterable[Suppression]) -> None:
