@@ -22,6 +22,7 @@ from mailblast.smtp.reply import printable
 from mailblast.smtp.session.opening import sentence, verifying
 
 SECONDS = 60.0  # for the whole fetch (RFC 8461 §3.3)
+CONNECT = 10.0  # seconds for a connection to one address, so that the next has some left
 MAX_RESPONSE = MAX_TEXT + 16_384  # with a header
 PATH = "/.well-known/mta-sts.txt"
 
@@ -59,9 +60,12 @@ async def fetch(host: str, addresses: Sequence[str], web: Web) -> str | Refusal:
 async def _get(host: str, address: str, web: Web) -> bytes | Refusal:
     """The response, as it came; a Refusal if no connection came about."""
     try:
-        reader, writer = await asyncio.open_connection(
-            address, web.port, ssl=verifying(web.ca_file), server_hostname=host
-        )
+        async with asyncio.timeout(CONNECT):
+            reader, writer = await asyncio.open_connection(
+                address, web.port, ssl=verifying(web.ca_file), server_hostname=host
+            )
+    except TimeoutError:
+        return Refusal(f"{host}: no connection within {CONNECT:g} s")
     except OSError as error:
         return Refusal(f"{host}: {sentence(error)}")
     try:
@@ -109,7 +113,7 @@ def _text(host: str, data: bytes) -> str | Refusal:
     response = HTTPResponse(_Arrived(data))  # type: ignore[arg-type]  # all that it uses
     try:
         response.begin()
-        body = response.read(MAX_TEXT + 1)
+        body = response.read()  # all of it: with a length it would not see the rest missing
     except (HTTPException, ValueError, OSError) as error:
         return Refusal(f"{host}: no HTTP: {printable(str(error))[:100]}")
     if response.status != 200:
