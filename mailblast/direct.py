@@ -305,7 +305,7 @@ class _Resting:
 
     def add(self, server: Server, error: ConnectionFailed) -> None:
         """Pass this one over for a while."""
-        self._until[_key(server)] = time.monotonic() + REST, error
+        self._until[_key(server)] = time.monotonic() + REST, _bare(error)
         self._until.move_to_end(_key(server))
         if len(self._until) > RESTING:
             self._until.popitem(last=False)
@@ -314,6 +314,11 @@ class _Resting:
 def _key(server: Server) -> tuple[str, str]:
     # The same address may be good enough for a domain that demands less.
     return server.address, server.security
+
+
+def _bare(error: ConnectionFailed) -> ConnectionFailed:
+    """The same without the frames and sockets that an exception holds on to."""
+    return type(error)(str(error), permanent=error.permanent, code=error.code)
 
 
 class _Failures:
@@ -335,7 +340,6 @@ class _Failures:
         said = [error for error in self._errors if error.code]
         broken = [error for error in self._errors if isinstance(error, EncryptionFailed)]
         worst = (said or broken or self._errors)[-1]
-        # A new object: the old one is remembered, and an exception collects tracebacks.
         return ConnectionFailed(
             str(worst),
             permanent=all(error.code in NO_MAIL for error in self._errors),

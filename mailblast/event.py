@@ -5,8 +5,8 @@ what a delivery's events add up to: exactly one at any time (`disposition.after`
 no other words for outcomes: not *sent*, not *success*, not *failed*.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from mailblast.reason import Reason
 
@@ -43,8 +43,7 @@ class Disposition(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One fact about one delivery.
 
     `at` is in seconds since 1970 (UTC).  `attempt` is the number of the claim under which it

@@ -29,7 +29,8 @@ LAYERS = [
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
-    "ledger.tables", "ledger.database", "ledger.suppressions", "ledger.recording",
+    "ledger.tables", "ledger.database", "ledger.statement",
+    "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports",
     "ledger.policies", "ledger.commit", "ledger", "runbook",
     "mtasts.fetch", "mtasts.cache", "direct",

@@ -122,7 +122,7 @@ def test_many_messages_over_one_session(run, extensions):
             session = await Session.open(at(server), FAST)
             for n in range(20):
                 answer = await deliver(
-                    session, replace(ENVELOPE, recipient=f"{n}@x.example")
+                    session, ENVELOPE._replace(recipient=f"{n}@x.example")
                 )
                 assert answer.accepted
                 assert session.usable
@@ -474,7 +474,7 @@ def test_452_for_one_recipient(run, extensions, data):
         async with Misbehaving(script, extensions=extensions) as server:
             session = await Session.open(at(server), FAST)
             answers = [
-                await deliver(session, replace(ENVELOPE, recipient=f"{name}@x.example"))
+                await deliver(session, ENVELOPE._replace(recipient=f"{name}@x.example"))
                 for name in ("a", "full", "b", "full", "full", "c")
             ]
             await session.quit()

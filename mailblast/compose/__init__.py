@@ -10,6 +10,7 @@ year later, it is the same to the byte.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from mailblast import tag, template
@@ -30,8 +31,7 @@ __all__ = ["Composer", "Due", "Message", "Rendered", "TemplateError", "complianc
 MARK = 8  # characters of the return path's MAC in a Message-ID
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """A recipient whose turn it is.
 
     `dated` is in seconds since 1970: the moment of the first claim, kept for all attempts.
@@ -49,8 +49,7 @@ class Due:
     deferrals: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message as it is sent: CRLF, signed, not dot-stuffed.  `digest` is its SHA-256."""
 
     delivery: int

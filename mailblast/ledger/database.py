@@ -28,6 +28,9 @@ BUSY_SECONDS = 60
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE deliveries RENAME COLUMN destination TO domain",
+        "DROP INDEX deliveries_due",
+        """CREATE INDEX deliveries_due ON deliveries (run, domain, due)
+           WHERE disposition IN ('queued', 'deferred') AND owner IS NULL""",
         "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
     ),
 }

@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    text,
     update,
 )
 
@@ -26,9 +25,10 @@ from mailblast.address import Address
 from mailblast.compose import Due
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger.database import Database
-from mailblast.ledger.recording import execute_all, fetch, record
+from mailblast.ledger.recording import record
+from mailblast.ledger.statement import fetch
 from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
-from mailblast.ledger.tables import deliveries, events
+from mailblast.ledger.tables import CLAIMABLE, deliveries, events
 from mailblast.reason import Reason
 from mailblast.suppression import Entry, keys
 
@@ -199,11 +199,6 @@ _COLUMNS = [
     )
 ]  # fmt: skip
 
-# Said in the words of the partial index: with bound values SQLite would not see that the index
-# serves, and would read the whole run.
-_STILL_DUE = text(
-    "disposition IN ('queued', 'deferred') AND (owner IS NULL OR lease < :now)"
-)
 
 _WAITING = (
     select(
@@ -211,7 +206,7 @@ _WAITING = (
         func.sum(case((deliveries.c.due <= bindparam("now"), 1), else_=0)),
         func.min(case((deliveries.c.due > bindparam("now"), deliveries.c.due))),
     )
-    .where(deliveries.c.run == bindparam("run"), _STILL_DUE)
+    .where(deliveries.c.run == bindparam("run"), CLAIMABLE)
     .group_by(deliveries.c.domain)
 )
 _CLAIMED_COLUMNS = select(*(deliveries.c[name] for name in (
@@ -222,14 +217,14 @@ _DUE = (
         deliveries.c.run == bindparam("run"),
         deliveries.c.domain == bindparam("domain"),
         deliveries.c.due <= bindparam("now"),
-        _STILL_DUE,
+        CLAIMABLE,
     )
     .order_by(deliveries.c.due, deliveries.c.id)
     .limit(bindparam("most"))
 )
 _CLAIM = (
     update(deliveries)
-    .where(deliveries.c.id == bindparam("it"))
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
     .values(
         owner=bindparam("by"),
         lease=bindparam("until"),
@@ -246,7 +241,9 @@ def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> Claimed:
     taken = [row for row in rows if row.id not in struck]
     if taken:
         values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
-        execute_all(connection, _CLAIM, [{"it": row.id, **values} for row in taken])
+        for start in range(0, len(taken), 10_000):
+            ids = [row.id for row in taken[start : start + 10_000]]
+            connection.execute(_CLAIM, {"ids": ids, **values})
     return Claimed(
         [_as_due(row, claim.at) for row in taken],
         tuple(row.domain for row in rows if row.id in struck),

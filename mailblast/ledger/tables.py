@@ -66,14 +66,16 @@ deliveries = Table(
     Column("settled", Float),
     UniqueConstraint("run", "key"),
 )
-# Only what is still due stands in this index: it shrinks as a run goes on.
+# What is due and nobody's.  It shrinks with each claim, and so for many rows at a time: that an
+# `attempted` touches no index saves half of the pages that are written for it.
+CLAIMABLE = text("disposition IN ('queued', 'deferred') AND owner IS NULL")
 Index(
     "deliveries_due",
     deliveries.c.run,
     deliveries.c.domain,
     deliveries.c.due,
-    sqlite_where=text("disposition IN ('queued', 'deferred')"),
-    postgresql_where=text("disposition IN ('queued', 'deferred')"),
+    sqlite_where=CLAIMABLE,
+    postgresql_where=CLAIMABLE,
 )
 Index("deliveries_key", deliveries.c.key)
 

@@ -7,6 +7,7 @@ sessions and the ledger.
 """
 
 import asyncio
+import gc
 import os
 import pickle
 import signal
@@ -15,7 +16,6 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import Any, cast
 
 from mailblast.compose import Composer, Due, Message
@@ -63,10 +63,10 @@ class Worker:
             self._first = b""
             loop = asyncio.get_running_loop()
             wire, dup = self._wire, self._socket.dup()
-            answer = wire.ask(_framed((work, [_of_due(due) for due in batch])))
+            answer = wire.ask(_framed((work, list(map(tuple, batch)))))
             await loop.create_unix_connection(lambda: wire, sock=dup)
         else:
-            answer = self._wire.ask(_framed((work, [_of_due(due) for due in batch])))
+            answer = self._wire.ask(_framed((work, list(map(tuple, batch)))))
         return await answer
 
     def _no_wire(self) -> None:
@@ -142,20 +142,17 @@ class _Wire(asyncio.Protocol):
                 future.set_exception(UserError(what, hint))
 
 
-# As plain tuples: that a frozen dataclass looks up its own fields for each pickle would take
-# longer than all the rest.
-_of_message = attrgetter(*Message.__slots__)
-_of_due = attrgetter(*Due.__slots__)
+# As plain tuples: to pickle the class with each of them takes as long as all the rest.
 
 
 def _plain(made: Any) -> Any:
-    return _of_message(made) if isinstance(made, Message) else made
+    return tuple(made) if isinstance(made, Message) else made
 
 
 def _rebuilt(answer: Any) -> Any:
     if not isinstance(answer, list):
         return answer
-    return [Message(*one) if isinstance(one, tuple) else one for one in answer]
+    return [Message._make(one) if isinstance(one, tuple) else one for one in answer]
 
 
 def _framed(what: object) -> bytes:
@@ -172,11 +169,14 @@ def serve(number: int) -> None:
     with socket.socket(fileno=number) as ours, ours.makefile("rb") as incoming:
         workbench: Workbench = _read(incoming)
         composer = workbench.composer()
+        os.nice(int(os.environ.get("MBNICE", "0")))
+        gc.freeze()  # a composer stays, and a message leaves no cycles behind
+        gc.set_threshold(50_000)
         while True:
             work, batch = _read(incoming)
             answer: Any
             try:
-                made = _WORK[work](composer, [Due(*due) for due in batch])
+                made = _WORK[work](composer, list(map(Due._make, batch)))
                 answer = [_plain(one) for one in made]
             except MailblastError as error:
                 answer = error

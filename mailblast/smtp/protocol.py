@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from mailblast.errors import Refusal
 from mailblast.smtp.command import Envelope, Extensions, mail, rcpt, stuffed, unsendable
@@ -42,8 +42,7 @@ class Phase(StrEnum):
     DOT = "dot"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one transaction came to.
 
     `reply` is the server's word, or ours with code 0, about the command of `phase`; None
