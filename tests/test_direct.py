@@ -414,6 +414,9 @@ def test_all_that_are_remembered_answer_at_once(carrier):
         async with host("live", {"connect": "421 4.7.0 slow down"}) as live:
             first = await fails(there, "one.example")
             second = await fails(there, "two.example")
+            # What is remembered holds on to no frames, and so to no sockets.
+            kept = [error for _, error in there._resting._until.values()]
+            assert [error.__traceback__ for error in kept] == [None]
             return first, second, live.sessions
 
     first, second, sessions = run(main(carrier()))
