@@ -298,11 +298,66 @@ def test_maildir_needs_a_directory(campaign: Path) -> None:
     )
 
 
-def test_direct_is_not_there_yet(campaign: Path) -> None:
-    """via = "direct" is refused with what to use."""
+DIRECT = PLAIN.replace('"sandbox"', '"direct"\nehlo = "mail.example.com"')
+
+
+def test_direct_needs_a_name(campaign: Path) -> None:
+    """Mail hosts judge by the name in EHLO, and what a machine calls itself is seldom one."""
     text = PLAIN.replace('"sandbox"', '"direct"')
 
-    assert 'use "relay"' in problem(campaign, instead=text)
+    assert '[delivery] ehlo is missing; add ehlo = "' in problem(campaign, instead=text)
+
+
+def test_direct_defaults(campaign: Path) -> None:
+    """Port 25, the system's resolver and addresses, and no way to loopback."""
+    found = read(campaign, instead=DIRECT).delivery
+
+    assert (found.via, found.port, found.ehlo) == ("direct", 25, "mail.example.com")
+    assert (found.source, found.resolver) == ((), "")
+    assert (found.trust_ad, found.allow_loopback) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ('source = ["192.0.2.10"]', "source", ("192.0.2.10",)),
+        ('source = ["2001:DB8::A", "192.0.2.1"]', "source", ("2001:db8::a", "192.0.2.1")),
+        ('resolver = "127.0.0.1"', "resolver", "127.0.0.1:53"),
+        ('resolver = "127.0.0.1:5353"', "resolver", "127.0.0.1:5353"),
+        ('resolver = "::1"', "resolver", "[::1]:53"),
+        ('resolver = "[::1]:5353"', "resolver", "[::1]:5353"),
+        ("trust_ad = true", "trust_ad", True),
+        ("allow_loopback = true", "allow_loopback", True),
+        ("port = 2525", "port", 2525),
+    ],
+)
+def test_direct_settings(campaign: Path, line: str, name: str, value: object) -> None:
+    """Each is taken as it is written, an address in its one canonical form."""
+    assert getattr(read(campaign, line, instead=DIRECT).delivery, name) == value
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'source = "192.0.2.10"',
+        "source = []",
+        'source = ["192.0.2.10", "192.0.2.11"]',
+        'source = ["mail.example.com"]',
+        "source = [1]",
+        'resolver = "dns.example.com"',
+        'resolver = "192.0.2.1:0"',
+        'resolver = "192.0.2.1:70000"',
+        'resolver = "::1:x"',
+        "resolver = 1",
+        "trust_ad = 1",
+        'allow_loopback = "yes"',
+    ],
+)
+def test_direct_settings_refused(campaign: Path, line: str) -> None:
+    """What is none says what it must be."""
+    key = line.partition(" ")[0]
+
+    assert f"[delivery] {key} must be " in problem(campaign, line, instead=DIRECT)
 
 
 def test_postal_address_as_text(campaign: Path) -> None:

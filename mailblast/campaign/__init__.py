@@ -111,7 +111,7 @@ class Dkim:
 class Delivery:
     """How mail leaves.  `retry` and `give_up_after` are in seconds."""
 
-    via: Literal["relay", "sandbox", "maildir"]
+    via: Literal["relay", "direct", "sandbox", "maildir"]
     host: str
     port: int
     security: Literal["starttls", "tls", "none"]
@@ -123,6 +123,10 @@ class Delivery:
     give_up_after: float
     maildir: Path | None
     ehlo: str
+    source: tuple[str, ...]
+    resolver: str
+    trust_ad: bool
+    allow_loopback: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +281,12 @@ def _dkim(settings: Settings, domain: str) -> Dkim | None:
 
 
 def _delivery(settings: Settings) -> Delivery:
-    security = settings.get("delivery", "security")
+    via, security = settings.get("delivery", "via"), settings.get("delivery", "security")
+    usual = _PORTS["none" if via == "direct" else security]
     return Delivery(
-        via=settings.get("delivery", "via"),
+        via=via,
         host=settings.get("delivery", "host") or "",
-        port=settings.get("delivery", "port") or _PORTS[security],
+        port=settings.get("delivery", "port") or usual,
         security=security,
         username=settings.get("delivery", "username") or "",
         password=_password(settings),
@@ -291,6 +296,10 @@ def _delivery(settings: Settings) -> Delivery:
         give_up_after=settings.get("delivery", "give_up_after"),
         maildir=settings.path("delivery", "maildir"),
         ehlo=settings.get("delivery", "ehlo") or "",
+        source=settings.get("delivery", "source") or (),
+        resolver=settings.get("delivery", "resolver") or "",
+        trust_ad=settings.get("delivery", "trust_ad"),
+        allow_loopback=settings.get("delivery", "allow_loopback"),
     )
 
 

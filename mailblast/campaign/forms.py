@@ -333,15 +333,12 @@ def _encoding(value: object) -> str | Refusal:
     return name
 
 
-def _via(value: object) -> str | Refusal:
-    if value == "direct":
-        return Refusal('must not be "direct" yet: it is not available; use "relay"')
-    taken: str | Refusal = _VIA.take(value)
-    return taken
+def _flag(value: object) -> bool | Refusal:
+    return value if isinstance(value, bool) else FLAG.refuse()
 
 
-_VIA = choice("relay", "sandbox", "maildir")
-VIA = Form(_VIA.words, _via)
+VIA = choice("relay", "direct", "sandbox", "maildir")
+FLAG = Form("true or false", _flag)
 ENCODING = Form('"auto" or an encoding, as "utf-8", "latin-1" or "shift_jis"', _encoding)
 TEXT = Form("a text", _text)
 TEMPLATE = Form("a text; `{{ column }}` takes the recipient's field", _text)

@@ -6,7 +6,7 @@ name, and docs/campaign.md, which a test holds against it.  `*` stands for any n
 
 from dataclasses import dataclass
 
-from mailblast.campaign import forms
+from mailblast.campaign import forms, ip
 from mailblast.campaign.forms import Form, choice, whole
 
 HEADERS = "message.headers"  # a table whose keys are names of headers
@@ -175,8 +175,9 @@ KEYS = (
         "delivery",
         "via",
         forms.VIA,
-        "How mail leaves: by your provider's server (relay), to the practice Internet on "
-        "this machine (sandbox), or into files (maildir).",
+        "How mail leaves: by your provider's server (relay), straight to the mail hosts of "
+        "each domain (direct), to the practice Internet on this machine (sandbox), or into "
+        "files (maildir).",
         "relay",
     ),
     Key(
@@ -190,15 +191,15 @@ KEYS = (
         "delivery",
         "port",
         whole(1, 65535),
-        "The port of the relay.",
-        otherwise='587; 465 with security = "tls", 25 with "none"',
+        "The port of the relay, or of all mail hosts.",
+        otherwise='587; 465 with security = "tls", 25 with "none" and for via = "direct"',
     ),
     Key(
         "delivery",
         "security",
         choice("starttls", "tls", "none"),
-        "How the connection is encrypted; certificates are always verified. `none` is for "
-        "a relay on this machine only.",
+        "How the connection to the relay is encrypted; its certificate is always verified. "
+        "`none` is for a relay on this machine only.",
         "starttls",
     ),
     Key(
@@ -220,7 +221,7 @@ KEYS = (
         "delivery",
         "ca_file",
         forms.FILE,
-        "Certificates (PEM) to trust instead of the system's, for a relay with a private CA.",
+        "Certificates (PEM) to trust instead of the system's, for servers with a private CA.",
         otherwise="those of the system",
     ),
     Key(
@@ -257,7 +258,38 @@ KEYS = (
         "ehlo",
         forms.OWN_NAME,
         "The name this machine gives itself in EHLO.",
-        otherwise="the machine's own",
+        otherwise='the machine\'s own; must be given for via = "direct"',
+    ),
+    Key(
+        "delivery",
+        "source",
+        ip.SOURCES,
+        'The addresses of this machine to send from, for via = "direct". A family that has '
+        "none is not used.",
+        otherwise="the system chooses",
+    ),
+    Key(
+        "delivery",
+        "resolver",
+        ip.RESOLVER,
+        'The DNS resolver to ask, for via = "direct".',
+        otherwise="the system's",
+    ),
+    Key(
+        "delivery",
+        "trust_ad",
+        forms.FLAG,
+        "Whether the resolver is believed when it says that DNSSEC was validated (the AD "
+        "flag), on which DANE rests. On loopback it always is.",
+        False,
+    ),
+    Key(
+        "delivery",
+        "allow_loopback",
+        forms.FLAG,
+        "Whether mail hosts at loopback addresses are connected to: for rehearsals and "
+        "tests. Other private addresses never are.",
+        False,
     ),
     Key(
         "throttle",

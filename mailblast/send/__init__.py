@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from mailblast.destination import Carrier, Directory, Relay
+from mailblast.direct import Direct, Outbound
 from mailblast.errors import LedgerError, MailblastError
 from mailblast.event import Disposition
 from mailblast.keys import key_path
 from mailblast.ledger import Run
 from mailblast.pool import SMALL, Pool
 from mailblast.report import iso
+from mailblast.resolver import Resolver
 from mailblast.runbook import RunBook
 from mailblast.sandbox import PracticeInternet
 from mailblast.schedule import Schedule
@@ -213,6 +215,8 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
     if delivery.via == "maildir":
         assert delivery.maildir is not None  # noqa: S101 - the settings have been checked
         return Directory(delivery.maildir)
+    if delivery.via == "direct":
+        return _direct(plan)
     if delivery.via == "sandbox":
         practice = PracticeInternet(
             inbox_of(plan), clock=time.time, realistic=plan.rehearsal
@@ -231,6 +235,19 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
             ca_file=delivery.ca_file,
         )
     )
+
+
+def _direct(plan: Plan) -> Direct:
+    delivery = plan.campaign.delivery
+    outbound = Outbound(
+        ehlo=delivery.ehlo,
+        source=delivery.source,
+        port=delivery.port,
+        allow_loopback=delivery.allow_loopback,
+        ca_file=delivery.ca_file,
+    )
+    resolver = Resolver(delivery.resolver, trusted=delivery.trust_ad)
+    return Direct(resolver, plan.ledger.policies, outbound)
 
 
 def _answer_ctrl_c(dispatch: Dispatch, tally: Tally) -> list[int]:

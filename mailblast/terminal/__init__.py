@@ -312,7 +312,8 @@ class Screen:
             said = visible(" ".join(event.text.split()))
             if event.code and not said.startswith(str(event.code)):
                 said = f"{event.code} {said}"
-            by = f" [{visible(event.host)}]" if event.host else ""
+            by = ", ".join(visible(one) for one in (event.host, event.tls) if one)
+            by = f" [{by}]" if by else ""
             self.say(f"  {moment(event.at)}  {event.kind}{by} {said}".rstrip())
 
     def suppressions(self, entries: Iterable[Suppression]) -> None:
@@ -370,5 +371,9 @@ def _via(plan: Plan) -> str:
         return "the practice Internet on this machine: nothing leaves it"
     if delivery.via == "maildir":
         return f"files in {delivery.maildir}"
+    if delivery.via == "direct":
+        source = f", from {' and '.join(delivery.source)}" if delivery.source else ""
+        loopback = "; loopback is open" if delivery.allow_loopback else ""
+        return f"direct to each domain's mail hosts, as {delivery.ehlo}{source}{loopback}"
     who = f" as {delivery.username}" if delivery.username else ""
     return f"relay {delivery.host}:{delivery.port}, {delivery.security}{who}"
