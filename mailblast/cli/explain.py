@@ -14,7 +14,9 @@ EXAMPLE = 'for example: mailblast explain "550 5.1.1 <bob@example.com>: User unk
 
 @click.command()
 @click.argument("reply", nargs=-1)
-@click.option("--provider", default="", help="Who said it, where the words do not tell.")
+@click.option(
+    "--provider", default="", metavar="NAME", help="Who said it, if the words do not tell."
+)
 @json_option
 def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
     """What a server's REPLY means, and what mailblast does when it gets it.
