@@ -170,7 +170,7 @@ def serve(number: int) -> None:
     with socket.socket(fileno=number) as ours, ours.makefile("rb") as incoming:
         workbench: Workbench = _read(incoming)
         composer = workbench.composer()
-        os.nice(int(os.environ.get("MBNICE", "0")))
+        os.nice(BEHIND)
         gc.freeze()  # a composer stays, and a message leaves no cycles behind
         gc.set_threshold(50_000)
         while True:
