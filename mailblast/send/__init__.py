@@ -38,6 +38,7 @@ from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
 from mailblast.send.prove import prove
 from mailblast.send.tally import Tally
 from mailblast.smtp.session import Server
+from mailblast.throttle import Today
 
 __all__ = [
     "Outcome",
@@ -190,7 +191,8 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
     watch = ledger.suppressions.watch(plan.run.campaign)
     async with AsyncExitStack() as stack:
         stack.callback(watch.close)
-        road = Road(Schedule(plan.campaign.throttle.of), await _carrier(plan, stack), pool)
+        today = Today.of(time.time(), time.monotonic())
+        road = Road(Schedule(plan.table.limits, today), await _carrier(plan, stack), pool)
         dispatch = Dispatch(job, road, ledger.deliveries, watch, tally)
         pressed = _answer_ctrl_c(dispatch, tally)
         ticking = asyncio.create_task(_tick(watched, tally))
