@@ -39,7 +39,7 @@ class Learnt:
     at: float = 0.0
 
     def to_document(self) -> dict[str, Any]:
-        """As it stands in the run book: times in words (RFC 3339, UTC)."""
+        """As it stands in the run book: times in words (ISO 8601, UTC)."""
         document = asdict(self)
         document["last_refusal"] = self.last_refusal[:MOST]
         for key in _TIMES:

@@ -73,9 +73,9 @@ class Destinations:
         """The destination of a domain (A-label, lower case).
 
         `hosts` are the most preferred of its mail hosts (those of the lowest preference), in
-        any order; empty where they are not known.
+        any order; empty where they are not known.  Through a relay they do not matter.
         """
-        hosts = sorted(host.lower().rstrip(".") for host in hosts)
+        hosts = sorted(host.lower().rstrip(".") for host in hosts) if self._direct else []
         named = self._throttles.destinations
         provider, why = self._provider(domain, hosts)
         if domain in named:
@@ -99,7 +99,8 @@ class Destinations:
         for host in hosts:
             if ending := self._ending(host):
                 name = self._endings[ending]
-                return name, self._said(name, "mx", f"its mail host {host} is {ending},")
+                ends = "is" if ending == host else f"ends with {ending}, which is"
+                return name, self._said(name, "mx", f"its mail host {host} {ends}")
         if listed and not hosts:
             return listed, self._said(listed, "domains", f"{pattern} is")
         return "", ""
@@ -139,6 +140,10 @@ class Destinations:
             if key in table.get(provider, _NOBODY):
                 return table[provider][key]
         return None
+
+    def named(self) -> list[str]:
+        """Every destination that has a name in a file: those of the campaign first."""
+        return list(dict.fromkeys([*self._throttles.destinations, *self._profiles.names()]))
 
     # --- Which limits ----------------------------------------------------------------------
 

@@ -154,8 +154,8 @@ class Schedule(Generic[Item]):
         lane = self._lane(destination)
         if lane.paused or lane.pulse.until > self._now + LOOKAHEAD:
             return -len(lane.waiting)
-        appetite = lane.throttle.appetite(LOOKAHEAD, MOST_READY, self._now)
-        return appetite - len(lane.waiting)
+        most = 1 if lane.pulse.dead else MOST_READY
+        return lane.throttle.appetite(LOOKAHEAD, most, self._now) - len(lane.waiting)
 
     # --- Rests -----------------------------------------------------------------------------
 

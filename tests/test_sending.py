@@ -269,8 +269,8 @@ def test_rates_hold(tmp_path: Path) -> None:
             delivery=relay(
                 receiver,
                 'connections = 12\n[throttle]\nrate = "10/s"\nconnections = 5\n'
-                '[throttle.domains."twenty.example"]\nrate = "1200/min"\n'
-                '[throttle.domains."free.example"]\nrate = "unlimited"\n',
+                '[throttle.destinations."twenty.example"]\nrate = "1200/min"\n'
+                '[throttle.destinations."free.example"]\nrate = "unlimited"\n',
             ),
         )
         ok(tmp_path, "send", "letter", "--yes")
@@ -300,8 +300,8 @@ def test_connections_and_messages_per_connection_hold(tmp_path: Path) -> None:
             delivery=relay(
                 receiver,
                 "connections = 6\n[throttle]\nmessages_per_connection = 100\n"
-                '[throttle.domains."one.example"]\nconnections = 1\n'
-                'messages_per_connection = 4\n[throttle.domains."three.example"]\n'
+                '[throttle.destinations."one.example"]\nconnections = 1\n'
+                'messages_per_connection = 4\n[throttle.destinations."three.example"]\n'
                 "connections = 3\nmessages_per_connection = 7\n",
             ),
         )
@@ -326,7 +326,9 @@ def test_a_slow_destination_holds_nobody_up(tmp_path: Path) -> None:
         letter(
             tmp_path,
             "".join(rows),
-            delivery=relay(receiver, '[throttle.domains."slow.example"]\nrate = "2/s"\n'),
+            delivery=relay(
+                receiver, '[throttle.destinations."slow.example"]\nrate = "2/s"\n'
+            ),
         )
         ok(tmp_path, "send", "letter", "--yes")
         seen = receiver.seen

@@ -96,8 +96,8 @@ class Plan:
     def by_destination(self) -> dict[Placed, int]:
         """How many messages are due for each destination, as far as names tell."""
         counts: Counter[Placed] = Counter()
-        for domain, count in self.destinations.items():
-            counts[replace(self.table.place(domain), why="")] += count
+        for domain, due in self.destinations.items():
+            counts[replace(self.table.place(domain), why="")] += due
         return dict(counts)
 
     @property
@@ -109,7 +109,7 @@ class Plan:
             for one in placed
         }
         today = Today.of(time.time(), 0.0)
-        counts = {one.destination: count for one, count in placed.items()}
+        counts = {one.destination: due for one, due in placed.items()}
         return seconds_needed(counts, limits, today.day, today.ends)
 
 
