@@ -59,6 +59,10 @@ class Line(Protocol):
     host: str
     tls: str
 
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another message now."""
+
     async def offer(self, envelope: Envelope, content: bytes) -> Answer | Ready:
         """Everything up to the final dot."""
 
@@ -128,6 +132,7 @@ class _Files:
     def __init__(self, directory: Path) -> None:
         self.host = str(directory)
         self.tls = ""
+        self.usable = True
         self._directory = directory
         self._written = self._final = directory
 

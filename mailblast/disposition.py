@@ -81,6 +81,13 @@ def judge(reply: Reply | None, why: str, *, after_dot: bool) -> Outcome | None:
     return Outcome(kind, reason, reply.code, reply.status, reply.text)
 
 
+def unroutable(
+    reason: Reason, why: str, code: int, status: str, *, permanent: bool
+) -> Outcome:
+    """The outcome for a message to whose domain no way leads; nothing was attempted."""
+    return Outcome(_E.REFUSED if permanent else _E.DEFERRED, reason, code, status, why)
+
+
 def address_is_dead(outcome: Outcome) -> bool:
     """Whether this outcome alone shows that the address does not exist.
 
