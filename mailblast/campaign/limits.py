@@ -50,10 +50,11 @@ class Rate:
 
 
 def _words(gap: float) -> str:
-    """A gap as the rate it stands for, in the smallest unit that holds one message."""
+    """A gap as the rate it stands for: a whole number of messages, where there is one."""
     for unit in ("s", "min", "h"):
-        if gap <= SECONDS[unit]:
-            return f"{SECONDS[unit] / gap:g}/{unit}"
+        count = SECONDS[unit] / gap
+        if abs(count - round(count)) < 1e-9 * count:
+            return f"{count:g}/{unit}"
     return f"{SECONDS['h'] / gap:g}/h"
 
 
