@@ -269,7 +269,7 @@ def test_rates_hold(tmp_path: Path) -> None:
             delivery=relay(
                 receiver,
                 'connections = 12\n[throttle]\nrate = "10/s"\nconnections = 5\n'
-                '[throttle.destinations."twenty.example"]\nrate = "1200/min"\n'
+                '[throttle.destinations."twenty.example"]\nrate = ["1200/min", "30/s"]\n'
                 '[throttle.destinations."free.example"]\nrate = "unlimited"\n',
             ),
         )
@@ -286,6 +286,25 @@ def test_rates_hold(tmp_path: Path) -> None:
         assert times[-1] - times[0] < 1.25 * (len(times) - 1) / rate + 0.5
     free = sorted(seen["free.example"].mails)
     assert free[-1] - free[0] < 2.0
+
+
+def test_domains_of_a_provider_share_its_rate(tmp_path: Path) -> None:
+    """Two domains that are known to be one provider's are one destination."""
+    rows = [
+        f"u{n}@{name},N\n" for name in ("gmail.com", "googlemail.com") for n in range(10)
+    ]
+    with receiving() as receiver:
+        letter(
+            tmp_path,
+            "".join(rows),
+            delivery=relay(receiver, '[throttle.destinations.google]\nrate = "10/s"\n'),
+        )
+        ok(tmp_path, "send", "letter", "--yes")
+        seen = receiver.seen
+
+    times = sorted(at for one in seen.values() for at in one.mails)
+    assert sorted(seen) == ["gmail.com", "googlemail.com"]
+    assert times[-1] - times[0] > 1.9 - 0.06
 
 
 def test_connections_and_messages_per_connection_hold(tmp_path: Path) -> None:

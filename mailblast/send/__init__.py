@@ -209,13 +209,17 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
     if delivery.via == "maildir":
         assert delivery.maildir is not None  # noqa: S101 - the settings have been checked
         return Directory(delivery.maildir)
+
+    def place(domain: str) -> str:
+        return plan.table.place(domain).destination
+
     if delivery.via == "sandbox":
         practice = PracticeInternet(
             inbox_of(plan), clock=time.time, realistic=plan.rehearsal
         )
         port = await practice.start()
         stack.push_async_callback(practice.stop)
-        return Relay(Server("127.0.0.1", port, security="none"))
+        return Relay(Server("127.0.0.1", port, security="none"), place)
     return Relay(
         Server(
             host=delivery.host,
@@ -225,7 +229,8 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
             password=plan.password,
             ehlo=delivery.ehlo,
             ca_file=delivery.ca_file,
-        )
+        ),
+        place,
     )
 
 
