@@ -31,7 +31,8 @@ LAYERS = [
     # edges: files, the network and the database
     "secret", "content", "mailbox",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
-    "ledger.tables", "ledger.database", "ledger.suppressions", "ledger.recording",
+    "ledger.tables", "ledger.database", "ledger.statement",
+    "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports",
     "ledger.commit", "ledger", "runbook",
     # the practice Internet: a neighbour of the edges

@@ -183,14 +183,13 @@ def test_suppressed_since_enrolment_is_not_claimed(ledger):
 def test_a_watch_sees_what_is_added_after_it_began(ledger):
     """The last look before MAIL FROM: new entries only, of this scope or the workspace."""
     ledger.suppressions.add([Entry("a@one.example", "listed")], 1.0, "test")
-    watch = ledger.suppressions.watch("letter")
+    watch = ledger.group_commit("letter").watch
     keys = [["a@one.example"], ["b@one.example"], ["c@two.example"]]
 
     assert [watch.listed(lambda k=key: k) for key in keys] == [None, None, None]
     ledger.suppressions.add([Entry("b@one.example", "unsubscribed")], 2.0, "test")
     ledger.suppressions.add([Entry("c@two.example", "listed")], 2.0, "test", "other")
     assert [watch.listed(lambda k=key: k) for key in keys] == [None, "unsubscribed", None]
-    watch.close()
 
 
 def test_an_entry_is_lifted_by_consent_and_kept(ledger):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailblast.errors import Refused, UserError
-from mailblast.ledger.commit import GroupCommit
+from mailblast.ledger.commit import GroupCommit, Struck
 from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import (
     Claim,
@@ -40,6 +40,7 @@ __all__ = [
     "Ledger",
     "Returned",
     "Run",
+    "Struck",
     "Suppression",
     "Watch",
     "keys_of",
@@ -61,6 +62,10 @@ class Ledger:
     def enrolment(self, run: Run, at: float) -> Enrolment:
         """The way for a list into a run."""
         return Enrolment(self._database, run, at)
+
+    def group_commit(self, campaign: str) -> GroupCommit:
+        """The one writer of the events of a run of this campaign."""
+        return GroupCommit(self._database, Watch(self._database, campaign))
 
     @contextmanager
     def lock(self, campaign: str) -> Iterator[None]:

@@ -1,8 +1,9 @@
 """Group commit: many events, one transaction, durable before anyone is told.
 
-Rule: a message's final dot waits for its `attempted`.  A commit to disk takes as long for a
-hundred events as for one, so whatever comes in while one commit runs goes into the next.
-When a commit fails nothing more may leave: every later call raises the same error.
+Rule: a message's final dot waits for its `attempted`, and the transaction that makes it
+durable looks first whether the recipient has opted out meanwhile.  A commit to disk takes as
+long for a hundred events as for one, so whatever comes in while one commit runs goes into
+the next.  When a commit fails nothing more may leave: every later call raises the same error.
 """
 
 import asyncio
@@ -12,30 +13,43 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from mailblast.errors import LedgerError
 from mailblast.event import Event
-from mailblast.ledger.deliveries import Deliveries
+from mailblast.ledger.database import Database
+from mailblast.ledger.recording import record
+from mailblast.ledger.suppressions import WORKSPACE, Watch, enter
 from mailblast.suppression import Entry
 
-# Seconds that a commit waits for company.  Next to the round trips of one message it is
-# nothing, and a transaction for ten events costs hardly more than one for a single event.
-GATHER = 0.002
+# Seconds that a commit waits for company: as long as it takes the other sessions whose
+# replies came in the same moment to get here.  With a longer wait fewer messages go out.
+GATHER = 0.0005
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """Why a final dot must not go out: the entry's reason in the suppression list."""
+
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
 class _Waiting:
     event: Event
     entry: Entry | None = None
-    future: asyncio.Future[bool] | None = None
+    future: asyncio.Future[bool | Struck] | None = None
+    keys: Callable[[], Sequence[str]] = tuple
 
 
 class GroupCommit:
-    """The one writer of a run's events."""
+    """The one writer of a run's events.  `watch` sees who opts out meanwhile."""
 
-    def __init__(self, deliveries: Deliveries) -> None:
-        self._deliveries = deliveries
+    def __init__(self, database: Database, watch: Watch) -> None:
+        self.watch = watch
+        self._database = database
         # One thread: SQLite writes one after the other anyway, and the order of events holds.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._waiting: list[_Waiting] = []
@@ -44,13 +58,18 @@ class GroupCommit:
         self.error: LedgerError | None = None
         self.on_error: Callable[[], None] = lambda: None
 
-    async def durable(self, event: Event) -> bool:
+    async def durable(
+        self, event: Event, keys: Callable[[], Sequence[str]] = tuple
+    ) -> bool | Struck:
         """Record an event; True when it is on the disk, False when the claim has passed on.
 
-        Raises LedgerError when it cannot be recorded.
+        `keys` are those under which the recipient may be suppressed: if they are by now,
+        nothing is recorded, and `Struck` says why.  Raises LedgerError when it cannot be
+        recorded.
         """
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._add(_Waiting(event, future=future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool | Struck] = loop.create_future()
+        self._add(_Waiting(event, future=future, keys=keys))
         return await future
 
     def note(self, event: Event, entry: Entry | None = None) -> None:
@@ -73,18 +92,35 @@ class GroupCommit:
                 await asyncio.sleep(GATHER)
             batch, self._waiting = self._waiting, []
             try:
-                stale = await self.in_thread(partial(self._write, batch))
+                fates = await self.in_thread(partial(self._write, batch))
             except LedgerError as error:
                 self._fail(batch, error)
             else:
                 for one in batch:
                     if one.future is not None and not one.future.done():
-                        one.future.set_result(one.event not in stale)
+                        one.future.set_result(fates.get(one, True))
         self._running = None
 
-    def _write(self, batch: Sequence[_Waiting]) -> list[Event]:
-        entries = [one.entry for one in batch if one.entry is not None]
-        return self._deliveries.record([one.event for one in batch], entries)
+    def _write(self, batch: Sequence[_Waiting]) -> dict[_Waiting, bool | Struck]:
+        """Record a batch; gives the fate of those that were not recorded."""
+        with self._database.writing() as connection:
+            fates = self._struck(connection, batch)
+            entries = [one.entry for one in batch if one.entry is not None]
+            if entries:
+                enter(connection, entries, batch[0].event.at, "send", WORKSPACE)
+            facts = [one.event for one in batch if one not in fates]
+            stale = record(connection, facts)
+        if stale:
+            fates.update((one, False) for one in batch if one.event in stale)
+        return fates
+
+    def _struck(
+        self, connection: Connection, batch: Sequence[_Waiting]
+    ) -> dict[_Waiting, bool | Struck]:
+        if not self.watch.look(connection):
+            return {}
+        found = [(one, self.watch.among(one.keys)) for one in batch if one.future]
+        return {one: Struck(reason) for one, reason in found if reason is not None}
 
     def _fail(self, batch: Sequence[_Waiting], error: LedgerError) -> None:
         self.error = error

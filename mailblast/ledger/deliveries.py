@@ -26,7 +26,8 @@ from mailblast.address import Address
 from mailblast.compose import Due
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger.database import Database
-from mailblast.ledger.recording import execute_all, fetch, record
+from mailblast.ledger.recording import record
+from mailblast.ledger.statement import fetch
 from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
 from mailblast.ledger.tables import deliveries, events
 from mailblast.reason import Reason
@@ -229,7 +230,7 @@ _DUE = (
 )
 _CLAIM = (
     update(deliveries)
-    .where(deliveries.c.id == bindparam("it"))
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
     .values(
         owner=bindparam("by"),
         lease=bindparam("until"),
@@ -246,7 +247,9 @@ def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> Claimed:
     taken = [row for row in rows if row.id not in struck]
     if taken:
         values = {"by": claim.owner, "until": claim.at + LEASE, "now": claim.at}
-        execute_all(connection, _CLAIM, [{"it": row.id, **values} for row in taken])
+        for start in range(0, len(taken), 10_000):
+            ids = [row.id for row in taken[start : start + 10_000]]
+            connection.execute(_CLAIM, {"ids": ids, **values})
     return Claimed(
         [_as_due(row, claim.at) for row in taken],
         tuple(row.domain for row in rows if row.id in struck),

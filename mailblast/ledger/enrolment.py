@@ -14,8 +14,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import keys_of, suppression_reason
-from mailblast.ledger.recording import execute_all, row_of
+from mailblast.ledger.recording import row_of
 from mailblast.ledger.runs import Run
+from mailblast.ledger.statement import execute_all
 from mailblast.ledger.suppressions import any_listed, listed
 from mailblast.ledger.tables import deliveries, events
 from mailblast.reason import Reason

@@ -8,27 +8,30 @@ first and moved by the table of transitions (`_careful`).
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
-    Insert,
-    Row,
-    Select,
+    Float,
+    Integer,
+    LargeBinary,
+    Subquery,
     Update,
     bindparam,
+    column,
     insert,
     literal_column,
     null,
     select,
     update,
+    values,
 )
 
 from mailblast import disposition
 from mailblast.event import Disposition, Event, EventKind
+from mailblast.ledger.statement import execute_all, insert_all
 from mailblast.ledger.tables import deliveries, events
 
 _MARKS = {
@@ -85,7 +88,7 @@ def _careful(connection: Connection, facts: Sequence[Event]) -> list[Event]:
         fresh.append(row_of(fact, state["attempt"]))
         _move(state, fact)
     if fresh:
-        execute_all(connection, _APPEND, fresh)
+        insert_all(connection, _APPEND, fresh)
         execute_all(connection, _WRITE, [_values(states[id_]) for id_ in ids])
     return stale
 
@@ -130,34 +133,62 @@ def _values(state: dict[str, Any]) -> dict[str, Any]:
 # --- The swift way --------------------------------------------------------------------------
 
 
-def _moved(before: Collection[Disposition], **values: Any) -> Update:
-    def said(word: Disposition) -> ColumnElement[str]:
-        return literal_column(
-            f"'{word}'"
-        )  # as text: every bound value is one of the event's
+def _moved(
+    before: Collection[Disposition], disposition: Disposition, **values: Any
+) -> Callable[[int], Update]:
+    """How a number of deliveries is moved by one statement: which of them were not among
+    `before`, or were claimed anew, it leaves.
 
-    return (
-        update(deliveries)
-        .where(
-            deliveries.c.id == bindparam("delivery"),
-            deliveries.c.attempt == bindparam("attempt"),
-            deliveries.c.disposition.in_([said(one) for one in sorted(before)]),
+    A text value says from which column of the moves it comes.
+    """
+
+    def said(word: Disposition) -> ColumnElement[str]:
+        # As text: every bound value is one of a move's.
+        return literal_column(f"'{word}'")
+
+    def statement(count: int) -> Update:
+        moves = _moves(count)
+        taken = {
+            name: moves.c[value] if isinstance(value, str) else value
+            for name, value in values.items()
+        }
+        return (
+            update(deliveries)
+            .where(
+                deliveries.c.id == moves.c.delivery,
+                deliveries.c.attempt == moves.c.attempt,
+                deliveries.c.disposition.in_([said(one) for one in sorted(before)]),
+            )
+            .values(disposition=said(disposition), reason=null(), **taken)
         )
-        .values(disposition=said(values.pop("disposition")), reason=null(), **values)
-    )
+
+    return statement
+
+
+_MOVE = (
+    column("delivery", Integer),
+    column("attempt", Integer),
+    column("at", Float),
+    column("digest", LargeBinary),
+)
+
+
+def _moves(count: int) -> Subquery:
+    rows: list[tuple[Any, ...]] = [(0, 0, 0.0, b"")] * count
+    # SQLite names the columns of VALUES only in a WITH; and that stands within, because of a
+    # statement that begins with it the driver does not say how many rows it touched.
+    given = values(*_MOVE, name="given").data(rows).cte("given", nesting=True)
+    return select(given).subquery("moves")
 
 
 _SWIFT = {
     EventKind.ATTEMPTED: _moved(
-        disposition.OPEN,
-        disposition=Disposition.DOUBTFUL,
-        settled=null(),
-        digest=bindparam("digest"),
+        disposition.OPEN, Disposition.DOUBTFUL, settled=null(), digest="digest"
     ),
     EventKind.ACCEPTED: _moved(
         {Disposition.DOUBTFUL},
-        disposition=Disposition.ACCEPTED,
-        settled=bindparam("at"),
+        Disposition.ACCEPTED,
+        settled="at",
         owner=null(),
         lease=null(),
     ),
@@ -170,47 +201,30 @@ def _swift(connection: Connection, facts: Sequence[Event]) -> bool:
     Then some may have been moved already, and no event was appended: `_careful`, in the same
     transaction, comes to the same end from there.
     """
-    rows = [row_of(fact, fact.attempt) for fact in facts]
     for kind in _SWIFT:
-        some = [row for row in rows if row["kind"] == kind]
-        if some and execute_all(connection, _SWIFT[kind], some) != len(some):
+        some = [fact for fact in facts if fact.kind is kind]
+        if some and _move_all(connection, kind, some) != len(some):
             return False
-    execute_all(connection, _APPEND, rows)
+    insert_all(connection, _APPEND, [row_of(fact, fact.attempt) for fact in facts])
     return True
 
 
+def _move_all(connection: Connection, kind: EventKind, facts: Sequence[Event]) -> int:
+    """One statement for all: each step of a statement lets go of the interpreter, and has to
+    wait until the sessions let go of it again."""
+    bound: list[Any] = []
+    for fact in facts:
+        bound += (fact.delivery, fact.attempt, fact.at, fact.digest)
+    sql = _move_sql(kind, len(facts), connection.dialect)
+    return connection.exec_driver_sql(sql, tuple(bound)).rowcount
+
+
+@lru_cache(maxsize=256)
+def _move_sql(kind: EventKind, count: int, dialect: Dialect) -> str:
+    return str(_SWIFT[kind](count).compile(dialect=dialect))
+
+
 _APPEND = insert(events)
-
-
-def execute_all(
-    connection: Connection, statement: Insert | Update, rows: Sequence[dict[str, Any]]
-) -> int:
-    """Run a statement for rows that all have the same fields; how many it touched.
-
-    The library writes the statement once; that it also prepares the values of each row, one
-    by one, would take longer than the database does.
-    """
-    sql, in_order, _ = _written(statement, connection.dialect, tuple(rows[0]))
-    return connection.exec_driver_sql(sql, list(map(in_order, rows))).rowcount
-
-
-def fetch(
-    connection: Connection, statement: Select[Any], values: dict[str, Any]
-) -> Sequence[Row[Any]]:
-    """All rows of a query, of which there are many in a second."""
-    sql, in_order, own = _written(statement, connection.dialect, tuple(values))
-    return connection.exec_driver_sql(sql, in_order({**own, **values})).all()
-
-
-@lru_cache(maxsize=32)
-def _written(
-    statement: Insert | Update | Select[Any], dialect: Dialect, names: tuple[str, ...]
-) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]], dict[str, Any]]:
-    """The statement as text, how its values are ordered, and those it brings itself."""
-    columns = list(names) if isinstance(statement, Insert) else None
-    compiled = statement.compile(dialect=dialect, column_keys=columns)
-    own = {name: value for name, value in compiled.params.items() if value is not None}
-    return str(compiled), itemgetter(*(compiled.positiontup or ())), own
 
 
 def row_of(fact: Event, attempt: int) -> dict[str, Any]:

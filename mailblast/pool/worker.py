@@ -7,6 +7,7 @@ sessions and the ledger.
 """
 
 import asyncio
+import gc
 import os
 import pickle
 import signal
@@ -172,6 +173,9 @@ def serve(number: int) -> None:
     with socket.socket(fileno=number) as ours, ours.makefile("rb") as incoming:
         workbench: Workbench = _read(incoming)
         composer = workbench.composer()
+        os.nice(int(os.environ.get("MBNICE", "0")))
+        gc.freeze()  # a composer stays, and a message leaves no cycles behind
+        gc.set_threshold(50_000)
         while True:
             work, batch = _read(incoming)
             answer: Any

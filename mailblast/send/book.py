@@ -14,7 +14,7 @@ from mailblast.compose import Due, Message
 from mailblast.destination import Line, Route
 from mailblast.disposition import Outcome
 from mailblast.event import Event, EventKind
-from mailblast.ledger import Deliveries, GroupCommit, Run
+from mailblast.ledger import Ledger, Run, Struck, keys_of, suppression_reason
 from mailblast.reason import Reason
 from mailblast.schedule import next_attempt
 from mailblast.send.tally import Tally
@@ -43,24 +43,41 @@ class Ready:
     message: Message
     route: Route
 
+    def keys(self) -> tuple[str, ...]:
+        """Those under which the recipient may be on a suppression list."""
+        return keys_of(key_of(self.message.recipient))
+
 
 class Book:
     """Records the events of one run."""
 
     def __init__(
-        self, job: Job, deliveries: Deliveries, tally: Tally, on_error: Callable[[], None]
+        self, job: Job, ledger: Ledger, tally: Tally, on_error: Callable[[], None]
     ) -> None:
         self.job = job
-        self.deliveries = deliveries
+        self.deliveries = ledger.deliveries
         self.tally = tally
-        self.commit = GroupCommit(deliveries)
+        self.commit = ledger.group_commit(job.run.campaign)
         self.commit.on_error = on_error
         self.on_later: Callable[[str, float], None] = lambda _domain, _due: None
 
-    async def attempted(self, ready: Ready, line: Line) -> bool:
-        """Make it durable that the final dot goes out; False when the claim has passed on.
+    def opted_out(self, ready: Ready, destination: str) -> bool:
+        """Whether the recipient has opted out since the claim; then that is recorded."""
+        reason = self.commit.watch.listed(ready.keys)
+        if reason is None:
+            return False
+        self._struck(ready, destination, reason)
+        return True
 
-        Raises LedgerError; then the dot must not go out either.
+    def _struck(self, ready: Ready, destination: str, reason: str) -> None:
+        why = suppression_reason(reason)
+        self.settled(ready.due, destination, EventKind.SUPPRESSED, why)
+
+    async def attempted(self, ready: Ready, destination: str, line: Line) -> bool:
+        """Make it durable that the final dot goes out; False when it must not.
+
+        That is so when the claim has passed on, or the recipient has opted out.  Raises
+        LedgerError; then the dot must not go out either.
         """
         due = ready.due
         fact = Event(
@@ -72,10 +89,13 @@ class Book:
             tls=line.tls,
             digest=ready.message.digest,
         )
-        ours = await self.commit.durable(fact)
-        if ours:
+        fate = await self.commit.durable(fact, ready.keys)
+        if isinstance(fate, Struck):
+            self._struck(ready, destination, fate.reason)
+            return False
+        if fate:
             self.tally.offered()
-        return ours
+        return fate
 
     def concluded(
         self, due: Due, destination: str, outcome: Outcome, host: str = "", tls: str = ""

@@ -14,12 +14,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from mailblast import disposition
-from mailblast.address import key_of
 from mailblast.compose import Message
 from mailblast.destination import Carrier, Line
 from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
-from mailblast.event import EventKind
-from mailblast.ledger import Deliveries, Watch, keys_of, suppression_reason
+from mailblast.ledger import Ledger
 from mailblast.pool import Pool
 from mailblast.schedule import Schedule
 from mailblast.send.book import Book, Job, Ready
@@ -48,14 +46,11 @@ class Road:
 class Dispatch:
     """Sends what is due of one run."""
 
-    def __init__(
-        self, job: Job, road: Road, deliveries: Deliveries, watch: Watch, tally: Tally
-    ) -> None:
+    def __init__(self, job: Job, road: Road, ledger: Ledger, tally: Tally) -> None:
         self._job = job
         self._schedule = road.schedule
-        self._watch = watch
         self._tally = tally
-        self._book = Book(job, deliveries, tally, self.stop)
+        self._book = Book(job, ledger, tally, self.stop)
         self._lines = Lines(road.carrier, job.connections)
         self._routing = Routing(road.carrier)
         self._feeder = Feeder(
@@ -228,25 +223,21 @@ class Dispatch:
 
         None when it must not be sent any more.
         """
-        # The last look, for whoever unsubscribed since the claim.
-        struck = self._watch.listed(lambda: keys_of(key_of(ready.message.recipient)))
-        if struck is not None:
+        if self._book.opted_out(ready, destination):
             self._lines.rest(opened)
-            reason = suppression_reason(struck)
-            self._book.settled(ready.due, destination, EventKind.SUPPRESSED, reason)
             return None
         try:
-            return await self._offered(opened.line, ready)
+            return await self._offered(opened.line, destination, ready)
         finally:
             self._lines.give(opened, destination, self._schedule.most_carried(destination))
 
-    async def _offered(self, line: Line, ready: Ready) -> Answer | None:
+    async def _offered(self, line: Line, destination: str, ready: Ready) -> Answer | None:
         message = ready.message
         answer = await line.offer(_envelope(message), message.content)
         if isinstance(answer, Answer):
             return answer
         try:
-            if not await self._book.attempted(ready, line):
+            if not await self._book.attempted(ready, destination, line):
                 line.close()
                 return None
         except LedgerError:
