@@ -15,8 +15,9 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.ip", "campaign.keys", "campaign.source", "campaign.settings",
-    "campaign.files", "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
+    "campaign.forms", "campaign.ip", "campaign.limits", "campaign.keys", "campaign.source",
+    "campaign.settings", "campaign.providers", "campaign.files", "campaign.checks",
+    "campaign", "campaign.manifest", "campaign.example",
     "recipients", "suppression", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
     "template.footer", "template.images", "template.markdown", "template.plaintext",
@@ -24,7 +25,8 @@ LAYERS = [
     "signing",
     "compose.canspam", "compose.header", "compose.body", "compose.attachment",
     "compose.fields", "compose.sources", "compose.structure", "compose",
-    "disposition", "throttle", "schedule", "smtp.command", "smtp.protocol",
+    "disposition", "provider", "throttle", "pulse", "schedule", "breaker", "learnt",
+    "smtp.command", "smtp.protocol",
     "bounce.notice", "bounce.parts", "bounce.dsn", "bounce", "mx", "mtasts", "dane",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
@@ -42,8 +44,9 @@ LAYERS = [
     "send.prepare", "send.prove",
     "send", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
-    "terminal.words", "terminal.progress", "terminal",
-    "cli.base", "cli.sending", "cli.account", "cli.explain", "cli.optout", "cli", "__main__",
+    "terminal.words", "terminal.destinations", "terminal.progress", "terminal",
+    "cli.base", "cli.sending", "cli.account", "cli.explain", "cli.destinations", "cli.optout",
+    "cli", "__main__",
 ]
 # fmt: on
 

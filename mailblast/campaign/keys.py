@@ -6,11 +6,11 @@ name, and docs/campaign.md, which a test holds against it.  `*` stands for any n
 
 from dataclasses import dataclass
 
-from mailblast.campaign import forms, ip
+from mailblast.campaign import forms, ip, limits
 from mailblast.campaign.forms import Form, choice, whole
 
 HEADERS = "message.headers"  # a table whose keys are names of headers
-DOMAINS = "throttle.domains"  # a table of tables, one a domain
+DESTINATIONS = "throttle.destinations"  # a table of tables, one a destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,43 +294,88 @@ KEYS = (
     Key(
         "throttle",
         "connections",
-        whole(1, 500),
-        "How many connections to one destination domain at a time.",
-        10,
+        limits.CONNECTIONS,
+        "How many connections to one destination at a time.",
+        otherwise="10; straight to the recipients' servers, what the table of providers says",
     ),
     Key(
         "throttle",
         "rate",
-        forms.RATE,
-        "How fast one destination domain is sent to.",
-        "unlimited",
+        limits.RATE,
+        "How fast one destination is sent to. Of several rates each holds. A rate per day is "
+        "a cap of the calendar day (UTC); the others are spaced evenly.",
+        otherwise="unlimited",
     ),
     Key(
         "throttle",
         "messages_per_connection",
-        whole(1, 1_000_000),
+        limits.MESSAGES_PER_CONNECTION,
         "How many messages a connection carries before it is closed.",
-        100,
+        otherwise="100; straight to the recipients' servers, what the table of providers says",
     ),
     Key(
-        f"{DOMAINS}.*",
-        "connections",
-        whole(1, 500),
-        "The same for one domain.",
-        otherwise="as in [throttle]",
+        "throttle",
+        "warmup",
+        limits.WARMUP,
+        "A cap a day for one destination that begins with `start` on `day-one` and grows by "
+        "`growth` from day to day, until it passes the cap in `rate`, or 10 million.",
+        otherwise="none",
+    ),
+    *(
+        Key(f"{DESTINATIONS}.*", name, form, meaning, otherwise="as in [throttle]")
+        for name, form, meaning in (
+            ("connections", limits.CONNECTIONS, "The same for one destination."),
+            ("rate", limits.RATE, "The same for one destination."),
+            (
+                "messages_per_connection",
+                limits.MESSAGES_PER_CONNECTION,
+                "The same for one destination.",
+            ),
+            ("warmup", limits.WARMUP, "The same for one destination."),
+        )
     ),
     Key(
-        f"{DOMAINS}.*",
-        "rate",
-        forms.RATE,
-        "The same for one domain.",
-        otherwise="as in [throttle]",
-    ),
-    Key(
-        f"{DOMAINS}.*",
-        "messages_per_connection",
+        "breaker",
+        "minimum",
         whole(1, 1_000_000),
-        "The same for one domain.",
-        otherwise="as in [throttle]",
+        "How many messages of a run must have met their answer before its shares count.",
+        200,
+    ),
+    Key(
+        "breaker",
+        "minimum_destination",
+        whole(1, 1_000_000),
+        "The same for one destination.",
+        20,
+    ),
+    Key(
+        "breaker",
+        "hard",
+        limits.SHARE,
+        "More hard bounces (addresses or domains that do not exist) than this pause the run: "
+        "the list is old, or bought.",
+        "5 %",
+    ),
+    Key(
+        "breaker",
+        "blocked",
+        limits.SHARE,
+        "More messages refused for our reputation or as spam than this pause the destination.",
+        "10 %",
+    ),
+    Key(
+        "breaker",
+        "complaints",
+        limits.SHARE,
+        "More complaints than this pause the run; three at least.",
+        "0.3 %",
+    ),
+    Key(
+        "breaker",
+        "authentication",
+        whole(1, 1_000_000),
+        "Refusals for our authentication (SPF, DKIM, DMARC), of as many recipients at one "
+        "destination, pause the run.",
+        3,
     ),
 )

@@ -17,6 +17,7 @@ import click
 
 from mailblast import __version__
 from mailblast.cli.account import bounces, report, show
+from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import init, keys, preview, send
@@ -77,6 +78,6 @@ def _own_fault(error: Exception) -> int:
 
 
 for command in (
-    init, preview, send, report, show, bounces, explain, unsubscribe, keys,
-):  # fmt: skip
+    *(init, preview, send, report, show, bounces, explain, destinations, unsubscribe, keys),
+):
     cli.add_command(command)

@@ -41,6 +41,7 @@ from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
 from mailblast.send.prove import prove
 from mailblast.send.tally import Tally
 from mailblast.smtp.session import Server
+from mailblast.throttle import Today
 
 __all__ = [
     "Outcome",
@@ -198,7 +199,8 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
     )
     tally = Tally(plan.dispositions)
     async with AsyncExitStack() as stack:
-        road = Road(Schedule(plan.campaign.throttle.of), await _carrier(plan, stack), pool)
+        today = Today.of(time.time(), time.monotonic())
+        road = Road(Schedule(plan.table.limits, today), await _carrier(plan, stack), pool)
         dispatch = Dispatch(job, road, ledger, tally)
         pressed = _answer_ctrl_c(dispatch, tally)
         ticking = asyncio.create_task(_tick(watched, tally))
@@ -217,13 +219,17 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
         return Directory(delivery.maildir)
     if delivery.via == "direct":
         return _direct(plan)
+
+    def place(domain: str) -> str:
+        return plan.table.place(domain).destination
+
     if delivery.via == "sandbox":
         practice = PracticeInternet(
             inbox_of(plan), clock=time.time, realistic=plan.rehearsal
         )
         port = await practice.start()
         stack.push_async_callback(practice.stop)
-        return Relay(Server("127.0.0.1", port, security="none"))
+        return Relay(Server("127.0.0.1", port, security="none"), place)
     return Relay(
         Server(
             host=delivery.host,
@@ -233,7 +239,8 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
             password=plan.password,
             ehlo=delivery.ehlo,
             ca_file=delivery.ca_file,
-        )
+        ),
+        place,
     )
 
 

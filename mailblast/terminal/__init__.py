@@ -22,6 +22,7 @@ from mailblast.ledger import Delivery, Run, Suppression
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
+from mailblast.terminal.destinations import limits_in_words, own_limits
 from mailblast.terminal.progress import PLAIN_EVERY, Watching
 from mailblast.terminal.words import (
     CAME_BACK,
@@ -125,17 +126,13 @@ class Screen:
         table.add_row("From", visible(f"{sender.name} <{sender.address.mailbox}>".strip()))
         table.add_row("Subject", visible(campaign.message.subject))
         table.add_row("Via", _via(plan))
-        limits = campaign.throttle.default
-        rate = f"{limits.rate * 60:g} messages a minute" if limits.rate else "no rate limit"
         table.add_row(
             "Limits",
-            f"a destination: {limits.connections} at a time, {rate}, "
-            f"{limits.messages_per_connection} a connection; "
+            f"a destination: {limits_in_words(plan.table.limits(''))}; "
             f"{delivery.connections} connections in all",
         )
-        for name, own in campaign.throttle.domains.items():
-            pace = f"{own.rate * 60:g} a minute" if own.rate else "no rate limit"
-            table.add_row("", f"{name}: {own.connections} at a time, {pace}")
+        for line in own_limits(plan):
+            table.add_row("", line)
         dkim = campaign.dkim
         signed = (
             f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"
