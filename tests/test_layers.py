@@ -33,20 +33,20 @@ LAYERS = [
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
-    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports",
+    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports", "ledger.pauses",
     "ledger.policies", "ledger.commit", "ledger", "runbook",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
-    "send.book", "send.lines", "send.routing", "send.feeder", "send.dispatch",
-    "send.prepare", "send.prove",
-    "send", "reconcile", "preview", "optout",
+    "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
+    "send.prepare", "send.carrier", "send.prove",
+    "send", "send.due", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal",
-    "cli.base", "cli.sending", "cli.account", "cli.explain", "cli.destinations", "cli.optout",
-    "cli", "__main__",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.explain",
+    "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

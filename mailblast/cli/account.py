@@ -8,7 +8,7 @@ import click
 from mailblast import preview as previews
 from mailblast import report as reports
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
-from mailblast.cli.sending import show_message
+from mailblast.cli.making import show_message
 from mailblast.errors import UserError
 from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
