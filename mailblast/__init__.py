@@ -7,7 +7,7 @@ The way of one message, and the modules in the order in which it meets them:
                                       ├ suppressed?   suppression            Event suppressed
     message.html, .md, .txt ────────▶ Rendered        template
                                     ▶ Message         compose, tag, signing  bytes, signed
-    which goes next, how fast                         schedule, throttle
+    whose limits, which next, how fast                provider, schedule, throttle
     MAIL RCPT DATA, content ────────▶ Ready           smtp, destination      before the dot:
                                       Event attempted ledger                 durable
     the final dot ──────────────────▶ Answer          smtp

@@ -13,10 +13,20 @@ from pathlib import Path
 from typing import Protocol
 
 from mailblast.errors import ConnectionFailed
-from mailblast.reason import Reason
+from mailblast.mx import Unroutable
 from mailblast.smtp.protocol import READY, Answer, Envelope, Phase, Ready
 from mailblast.smtp.reply import Reply
 from mailblast.smtp.session import Server, Session
+
+__all__ = [
+    "Carrier",
+    "Directory",
+    "Line",
+    "Placing",
+    "Relay",
+    "Route",
+    "Unroutable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +43,6 @@ class Route:
     destination: str
     way: str = ""
     hosts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Unroutable:
-    """Why no way leads to a domain.
-
-    `permanent`: the domain says so itself (it does not exist, or takes no mail), and trying
-    again changes nothing.  `code` and `status` are what a server would have answered.
-    """
-
-    reason: Reason
-    why: str
-    permanent: bool
-    code: int = 0
-    status: str = ""
 
 
 class Line(Protocol):

@@ -9,9 +9,10 @@ or `Problem`.  An exception is for what stops the work:
     ├── Refused                     2     mailblast declines: the law, a change, no consent
     ├── LedgerError                 1     the ledger cannot be read or written
     ├── ConnectionFailed            –     no session came about; nothing was offered
+    │   └── EncryptionFailed        –     because TLS did not come about
     └── ConnectionBroken            –     a session broke; the phase says what may have happened
 
-The last two never reach a user: `send` turns them into events.
+The last three never reach a user: `send` turns them into events.
 """
 
 from collections.abc import Sequence
@@ -84,6 +85,13 @@ class ConnectionFailed(MailblastError):
         super().__init__(what)
         self.permanent = permanent
         self.code = code
+
+
+class EncryptionFailed(ConnectionFailed):
+    """TLS did not come about, or the server showed the wrong certificate.
+
+    Where nothing demands TLS, clear text is worth a try (RFC 7435 §3).
+    """
 
 
 class ConnectionBroken(MailblastError):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from mailblast import bounce, tag
 from mailblast.bounce import Notice, Report
-from mailblast.disposition import Outcome, address_is_dead
+from mailblast.disposition import Outcome, address_is_dead, came_back
 from mailblast.errors import Refusal
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger import Delivery, Ledger, Returned
 from mailblast.mailbox import Mail
-from mailblast.reason import Reason, classify
+from mailblast.reason import Reason
 from mailblast.suppression import Entry
 from mailblast.tag import Keyring
 
@@ -78,13 +78,12 @@ class Reconcile:
     def _event(
         self, kind: EventKind, report: Report, delivery: Delivery, digest: bytes, now: float
     ) -> _Found:
-        reason = None
+        outcome = Outcome(kind, None, report.code, report.status, report.text)
         if kind is EventKind.BOUNCED:
-            reason = classify(report.code, report.status, report.text)
-        outcome = Outcome(kind, reason, report.code, report.status, report.text)
+            outcome = came_back(report.code, report.status, report.text)
         fact = Event(
-            delivery.id, kind, now, 0, reason, report.code, report.status, report.text,
-            report.mta, digest=digest,
+            delivery.id, kind, now, 0, outcome.reason, report.code, report.status,
+            report.text, report.mta, digest=digest,
         )  # fmt: skip
         entries: tuple[Entry, ...] = ()
         sample = self._ledger.runs.numbered(delivery.run).kind == "sample"

@@ -1,9 +1,9 @@
 """The run book: the documents about runs that people like to open and read.
 
-`.mailblast/runs.json`, one document a run and one an import, written a few times a run.  What
-became of each recipient is the ledger's; this file is small and can be deleted.  TinyDB
-rewrites its file in place and knows no lock, so every change here is made on a copy, under a
-file lock, and renamed over the old one.
+`.mailblast/runs.json`, one document a run, one an import and one a destination, written a few
+times a run.  What became of each recipient is the ledger's; this file is small and can be
+deleted.  TinyDB rewrites its file in place and knows no lock, so every change here is made on
+a copy, under a file lock, and renamed over the old one.
 """
 
 import fcntl
@@ -77,7 +77,10 @@ class RunBook:
         self._path = private_directory(directory) / "runs.json"
 
     def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
-        """Add to the document of this kind (`runs`, `imports`) and name, or begin it."""
+        """Add to the document of this kind and name, or begin it.
+
+        A kind is a table: `runs`, `imports`, `destinations`.
+        """
         with self._open() as book:
             entry = {"name": name, **document}
             book.table(kind).upsert(entry, where("name") == name)
@@ -87,6 +90,11 @@ class RunBook:
         with self._open() as book:
             found = book.table(kind).get(where("name") == name)
         return dict(found) if isinstance(found, dict) else None
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """The documents of this kind."""
+        with self._open() as book:
+            return [dict(one) for one in book.table(kind).all()]
 
     @contextmanager
     def _open(self) -> Iterator[TinyDB]:

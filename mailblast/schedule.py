@@ -2,46 +2,83 @@
 
 Rule: this module is told the time and never asks it.
 
-Every destination has a lane: first in, first out.  Lanes that may send now stand in a ring
-and take turns, so a large provider never starves a small one; lanes whose rate says *later*
-stand in a heap by time; lanes with their window full or nothing to send stand nowhere until
-a message is done or added.  Each step costs O(log lanes).
+Every destination has a lane: first in, first out.  How fast a lane may be used says its
+`throttle`, whether the destination is there its `pulse`.  Lanes that have something to send
+and room to send it stand in a heap by the time at which they may: the one that waited longest
+goes first, so a large provider never starves a small one.  A lane whose window is full, which
+is empty or which is paused stands nowhere until something changes.  Each step costs O(log lanes).
 """
 
 import heapq
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Generic, TypeVar
 
 from mailblast.campaign import Limits
-from mailblast.throttle import Throttle
+from mailblast.pulse import Pulse
+from mailblast.throttle import ENDLESS, Pace, Throttle, Today
 
 Item = TypeVar("Item")
 
 LOOKAHEAD = 2.0  # seconds of sending that a throttled lane keeps ready
 MOST_READY = 300  # messages that an unthrottled lane keeps ready
+MOST_PREFERRED = 20  # messages in a row that may go by an open connection, out of turn
+MOST_LANES = 10_000  # that are kept, unless there is something to remember of more
+SPREAD = 0.1  # of a pause before a retry, either way
+
+
+class Heard(Enum):
+    """What a destination let us know of itself."""
+
+    ANSWER = "it answered, whatever it said"
+    SILENCE = "no connection came about"
+    SLOWER = "a reply asked for less"
 
 
 class _Lane(Generic[Item]):
-    __slots__ = ("name", "placed", "throttle", "waiting")
+    __slots__ = ("name", "paused", "pulse", "throttle", "ticket", "waiting")
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, throttle: Throttle) -> None:
         self.name = name
-        self.throttle = Throttle(limits)
+        self.throttle = throttle
+        self.pulse = Pulse()
         self.waiting: deque[Item] = deque()
-        self.placed = False  # whether it stands in the ring or the heap
+        self.paused = False
+        self.ticket = 0  # the number of its valid place in the heap
+
+    @property
+    def full(self) -> bool:
+        return self.throttle.full or (self.pulse.dead and self.throttle.in_flight > 0)
+
+    def not_before(self) -> float:
+        return max(self.throttle.not_before(), self.pulse.until)
 
 
 class Schedule(Generic[Item]):
-    """Lanes of items, one a destination, under the limits of each."""
+    """Lanes of items, one a destination, under the limits of each.
 
-    def __init__(self, limits_of: Callable[[str], Limits]) -> None:
+    `limits_of` and `used` (how many messages went there today, before) are asked once, when
+    the first item of a destination comes.
+    """
+
+    def __init__(
+        self,
+        limits_of: Callable[[str], Limits],
+        today: Today = ENDLESS,
+        used: Callable[[str], int] = lambda _: 0,
+    ) -> None:
         self._limits_of = limits_of
+        self._today = today
+        self._used = used
         self._lanes: dict[str, _Lane[Item]] = {}
-        self._ring: deque[_Lane[Item]] = deque()
-        self._later: list[tuple[float, int, _Lane[Item]]] = []
-        self._serial = 0
+        self._heap: list[tuple[float, int, _Lane[Item]]] = []
+        self._tickets = 0
         self._waiting = 0
+        self._preferred = 0  # in a row
+        self._keep = MOST_LANES
+        self._now = -math.inf  # the time that was told last
 
     def __len__(self) -> int:
         """How many items wait."""
@@ -54,31 +91,45 @@ class Schedule(Generic[Item]):
         self._waiting += 1
         self._place(lane)
 
-    def next(self, now: float) -> tuple[str, Item] | None:
+    def next(self, now: float, prefer: str | None = None) -> tuple[str, Item] | None:
         """The next item that may go now, with its destination; None if none may.
 
-        It counts as being on its way until `done` is called for its destination.
+        It counts as being on its way until `done` is called for its destination.  `prefer` is
+        a destination to which the caller has a connection: it goes first if it may, but not
+        for ever.
         """
-        while self._later and self._later[0][0] <= now:
-            self._ring.append(heapq.heappop(self._later)[2])
-        while self._ring:
-            lane = self._ring.popleft()
-            lane.placed = False
-            if lane.throttle.full or not lane.waiting:
+        self._now = now
+        if prefer is not None and self._preferred < MOST_PREFERRED:
+            lane = self._lanes.get(prefer)
+            if lane and lane.waiting and not self._held(lane) and lane.not_before() <= now:
+                self._preferred += 1
+                return self._begin(lane, now)
+        self._preferred = 0
+        while self._heap and self._heap[0][0] <= now:
+            _, ticket, lane = heapq.heappop(self._heap)
+            if ticket != lane.ticket:
                 continue
-            if lane.throttle.not_before() > now:
+            lane.ticket = 0
+            if not lane.waiting or self._held(lane):
+                continue
+            if lane.not_before() > now:
                 self._place(lane)
                 continue
-            lane.throttle.begin(now)
-            item = lane.waiting.popleft()
-            self._waiting -= 1
+            got = self._begin(lane, now)
             self._place(lane)
-            return lane.name, item
+            return got
         return None
 
+    def _begin(self, lane: _Lane[Item], now: float) -> tuple[str, Item]:
+        lane.throttle.begin(now)
+        self._waiting -= 1
+        return lane.name, lane.waiting.popleft()
+
     def wake(self) -> float | None:
-        """When to ask `next` again, if nothing is added or done before."""
-        return self._later[0][0] if self._later else None
+        """When to ask `next` again, if nothing is added, done or heard before."""
+        while self._heap and self._heap[0][1] != self._heap[0][2].ticket:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
 
     def done(self, destination: str) -> None:
         """An item of this destination is settled."""
@@ -88,48 +139,158 @@ class Schedule(Generic[Item]):
 
     def put_back(self, destination: str, item: Item) -> None:
         """An item that `next` gave out was not offered: it goes first the next time."""
-        self._lanes[destination].waiting.appendleft(item)
+        lane = self._lanes[destination]
+        lane.waiting.appendleft(item)
         self._waiting += 1
-        self.done(destination)
+        lane.throttle.put_back()
+        self._place(lane)
 
     def most_carried(self, destination: str) -> int:
         """How many messages of this destination one connection may carry."""
-        return self._lanes[destination].throttle.limits.messages_per_connection
+        return self._lane(destination).throttle.limits.messages_per_connection
 
     def most_connections(self, destination: str) -> int:
         """How many connections this destination may have."""
         return self._lanes[destination].throttle.limits.connections
 
     def room(self, destination: str) -> int:
-        """How many more items this destination can use soon."""
+        """How many more items this destination can use soon; none while it rests."""
         lane = self._lane(destination)
-        return lane.throttle.appetite(LOOKAHEAD, MOST_READY) - len(lane.waiting)
+        if lane.paused or lane.pulse.until > self._now + LOOKAHEAD:
+            return -len(lane.waiting)
+        most = 1 if lane.pulse.dead else MOST_READY
+        return lane.throttle.appetite(LOOKAHEAD, most, self._now) - len(lane.waiting)
+
+    # --- Rests -----------------------------------------------------------------------------
+
+    def heard(self, destination: str, heard: Heard, now: float, rest: float = 0.0) -> float:
+        """Take note of what a destination let us know; says when it may be used again.
+
+        `rest` is how long, in seconds, it asks to be left alone when it says *slower*.
+        """
+        lane = self._lane(destination)
+        if heard is Heard.SILENCE:
+            lane.pulse.missed(lane.throttle.window, now)
+            lane.throttle.unreachable()
+            return self._until(lane)
+        if revived := lane.pulse.beat():
+            lane.throttle.revive()
+        if heard is Heard.ANSWER:
+            lane.throttle.answered()
+        else:
+            lane.throttle.slower(rest, now)
+        if revived:
+            self._place(lane, anew=True)
+        return self._until(lane)
+
+    def not_before(self, destination: str) -> float:
+        """When this destination may be used again, infinity while it is paused."""
+        return self._until(self._lane(destination))
+
+    def pause(self, destination: str) -> list[Item]:
+        """Send nothing more there until `resume`; gives back what waits."""
+        self._lane(destination).paused = True
+        return self.drain(destination)
+
+    def resume(self, destination: str) -> None:
+        """Send there again."""
+        lane = self._lane(destination)
+        lane.paused = False
+        self._place(lane)
+
+    def drain(self, destination: str) -> list[Item]:
+        """Give back what waits for a destination that will rest for long."""
+        lane = self._lane(destination)
+        waiting = list(lane.waiting)
+        lane.waiting.clear()
+        self._waiting -= len(waiting)
+        return waiting
+
+    def pace(self, destination: str) -> Pace:
+        """What was learnt of a destination."""
+        return self._lane(destination).throttle.pace()
+
+    def recall(self, destination: str, pace: Pace) -> None:
+        """Go on with what another process has learnt of a destination."""
+        self._lane(destination).throttle.recall(pace)
+
+    def troubled(self) -> Iterator[str]:
+        """The destinations that had to rest, or take less than they may have."""
+        for lane in self._lanes.values():
+            if lane.throttle.troubled or lane.pulse.dead:
+                yield lane.name
+
+    # --- Lanes -----------------------------------------------------------------------------
 
     def _lane(self, destination: str) -> _Lane[Item]:
-        if destination not in self._lanes:
-            self._lanes[destination] = _Lane(destination, self._limits_of(destination))
-        return self._lanes[destination]
+        lane = self._lanes.get(destination)
+        if lane is None:
+            if len(self._lanes) >= self._keep:
+                self._forget()
+            limits = self._limits_of(destination)
+            self._today = self._today.at(self._now)
+            throttle = Throttle(limits, self._today, self._used(destination))
+            lane = self._lanes[destination] = _Lane(destination, throttle)
+        return lane
 
-    def _place(self, lane: _Lane[Item]) -> None:
-        if lane.placed or not lane.waiting or lane.throttle.full:
+    def _forget(self) -> None:
+        """Let go of the lanes that a new one would be as good as.
+
+        A list has as many domains as it likes; twice as many before the next time keeps the
+        cost of a lane constant.
+        """
+        for name, lane in list(self._lanes.items()):
+            spare = not (lane.waiting or lane.paused or lane.pulse.dead)
+            if spare and lane.throttle.forgettable(self._now):
+                del self._lanes[name]
+        self._keep = max(MOST_LANES, 2 * len(self._lanes))
+
+    def _held(self, lane: _Lane[Item]) -> bool:
+        return lane.paused or lane.full
+
+    def _until(self, lane: _Lane[Item]) -> float:
+        return math.inf if lane.paused else lane.not_before()
+
+    def _place(self, lane: _Lane[Item], *, anew: bool = False) -> None:
+        if (lane.ticket and not anew) or not lane.waiting or self._held(lane):
             return
-        lane.placed = True
-        self._serial += 1  # ties in the heap are broken by age, and lanes have no order
-        heapq.heappush(self._later, (lane.throttle.not_before(), self._serial, lane))
+        self._tickets += 1  # ties in the heap are broken by age, and lanes have no order
+        lane.ticket = self._tickets
+        # Not before now: a lane that is new or was full must not pass those that wait.
+        at = max(lane.not_before(), self._now)
+        heapq.heappush(self._heap, (at, self._tickets, lane))
 
 
 def next_attempt(
-    now: float, deferrals: int, first: float, retry: tuple[float, ...], give_up_after: float
+    now: float,
+    deferrals: int,
+    first: float,
+    retry: tuple[float, ...],
+    give_up_after: float,
+    *,
+    delivery: int = 0,
 ) -> float | None:
     """When a delivery deferred at `now` is tried again, or None when it has expired.
 
     `deferrals` is how often it was put off before, `first` the moment of its first claim;
     `retry` are the pauses in seconds, of which the last repeats; all times in seconds since
-    1970.  The last try is at the deadline itself, so that `give_up_after` is used to the full
+    1970.  Each pause is up to a tenth shorter or longer, so that what was put off together
+    does not come back together; how much follows from the `delivery` and not from chance.
+    The last try is at the deadline itself, so that `give_up_after` is used to the full
     (RFC 5321 §4.5.4.1).
     """
     deadline = first + give_up_after
     if now >= deadline:
         return None
-    pause = retry[min(deferrals, len(retry) - 1)]
+    pause = retry[min(deferrals, len(retry) - 1)] * _spread(delivery, deferrals)
     return min(now + pause, deadline)
+
+
+def _spread(delivery: int, deferrals: int) -> float:
+    """A factor from 0.9 to 1.1.
+
+    Multiples of the golden ratio lie as evenly between two whole numbers as can be
+    (Knuth, The Art of Computer Programming, §6.4), also for the neighbours in a list.
+    """
+    part = (delivery * 0.6180339887498949 + deferrals * 0.41421356237309515) % 1
+    return 1 - SPREAD + 2 * SPREAD * part

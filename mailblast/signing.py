@@ -114,6 +114,7 @@ def _load(
     raise UserError(f"the DKIM key is not one for {algorithm}")
 
 
+@lru_cache(maxsize=64)  # most fields are the same in every message
 def _relaxed(name: str, value: bytes) -> bytes:
     # RFC 6376 §3.4.2.  VT and FF are blanks to split() too, but no field of ours has them.
     return b"%b:%b" % (name.encode(), b" ".join(value.split()))

@@ -218,6 +218,7 @@ class Misbehaving:
     record: bytearray = field(default_factory=bytearray)
     sessions: int = 0
     flooded: int = 0
+    address: str = "127.0.0.1"
     port: int = 0
     _steps: Counter[str] = field(default_factory=Counter)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -225,7 +226,7 @@ class Misbehaving:
     async def __aenter__(self) -> "Misbehaving":
         context = self.tls if self.wrapped else None
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=context, limit=1 << 24
+            self._serve, self.address, self.port, ssl=context, limit=1 << 24
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -392,8 +393,8 @@ class Authority:
         self.file = directory / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.file))
 
-    def good(self) -> ssl.SSLContext:
-        return _context(self._ca.issue_cert("127.0.0.1", "localhost"))
+    def good(self, *names: str) -> ssl.SSLContext:
+        return _context(self._ca.issue_cert(*(names or ("127.0.0.1", "localhost"))))
 
     def other_host(self) -> ssl.SSLContext:
         return _context(self._ca.issue_cert("elsewhere.example"))

@@ -4,9 +4,9 @@
         …                                    server.port, .maildir("anna"), .log()
 
 Its configuration, queue and mailboxes lie in a directory that is removed in the end; it
-listens on 127.0.0.1 only, on a port that was free; it asks no DNS.  `Policy` and `Login` are
-the two services that Postfix asks over a socket: may this recipient (SMTPD_POLICY_README),
-and is this password right (SASL_README, the protocol of Dovecot).
+listens on 127.0.0.1 or `address` only, on a port that was free; it asks no DNS.  `Policy`
+and `Login` are the two services that Postfix asks over a socket: may this recipient
+(SMTPD_POLICY_README), and is this password right (SASL_README, the protocol of Dovecot).
 """
 
 import base64
@@ -93,9 +93,11 @@ class Postfix:
         *,
         mailboxes: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mbpf-", dir="/tmp"))
-        self.port = free_port()
+        self.address, self.port = address, port or free_port()
         self._settings = settings
         self._mailboxes = mailboxes or {}
         self._aliases = aliases or {}
@@ -158,7 +160,7 @@ class Postfix:
             **self._settings,
         }
         (etc / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in settings.items()))
-        listening = f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
+        listening = f"{self.address}:{self.port} inet n - n - - smtpd\n"
         (etc / "master.cf").write_text(listening + _SERVICES)
         for name, table in (("mailboxes", self._mailboxes), ("aliases", self._aliases)):
             (etc / name).write_text("".join(f"{k} {v}\n" for k, v in table.items()))
@@ -172,12 +174,13 @@ class Postfix:
         )
 
     def _wait(self) -> None:
-        until(lambda: _greets(self.port), "Postfix does not answer")
+        until(lambda: greets(self.address, self.port), "Postfix does not answer")
 
 
-def _greets(port: int) -> bool:
+def greets(address: str, port: int) -> bool:
+    """Whether an SMTP server is there."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+        with socket.create_connection((address, port), timeout=5) as wire:
             return wire.recv(4).startswith(b"220")
     except OSError:
         return False

@@ -1,17 +1,33 @@
 """Campaigns: what is read from both files, and which files there must be."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 from campaigns import PLAIN, make, problem, read
 
-from mailblast.campaign import SecretSource, find_workspace, load
+from mailblast.campaign import (
+    Campaign,
+    Limits,
+    Rate,
+    SecretSource,
+    Thresholds,
+    Warmup,
+    find_workspace,
+    load,
+)
+from mailblast.provider import Destinations
 
 
 @pytest.fixture
 def campaign(tmp_path: Path) -> Path:
     """A directory with all that a campaign needs."""
     return make(tmp_path / "spring")
+
+
+def limits(campaign: Campaign, destination: str) -> Limits:
+    """The limits of a destination, by its name."""
+    return Destinations.of(campaign).limits(destination)
 
 
 def test_defaults(campaign: Path) -> None:
@@ -25,11 +41,8 @@ def test_defaults(campaign: Path) -> None:
     assert campaign / "recipients.csv" == found.recipients.file
     assert found.delivery.retry == (900.0, 1800.0, 3600.0, 7200.0, 14400.0)
     assert found.delivery.give_up_after == 4 * 86400.0
-    assert (
-        found.throttle.default.connections,
-        found.throttle.default.rate,
-        found.throttle.default.messages_per_connection,
-    ) == (10, None, 100)
+    assert limits(found, "example.net") == Limits()
+    assert found.breaker == Thresholds()
     assert found.dkim is None
     assert found.suppression_file is None
 
@@ -81,8 +94,19 @@ ehlo = "mail.example.com"
 connections = 4
 rate = "20/min"
 messages_per_connection = 5
-[throttle.domains."bücher.example"]
-rate = "5 per s"
+warmup = { start = 200, growth = 1.5, day-one = 2026-11-24 }
+[throttle.destinations."bücher.example"]
+rate = ["5 per s", "5000/day"]
+connections = "2 connections"
+[throttle.destinations.google]
+messages_per_connection = 6
+[breaker]
+minimum = 100
+minimum_destination = 10
+hard = "4 %"
+blocked = "20%"
+complaints = "0.5 %"
+authentication = 2
 """,
     )
 
@@ -96,9 +120,11 @@ rate = "5 per s"
     assert SecretSource("file", str(campaign / "pw")) == found.delivery.password
     assert found.delivery.retry == (1.0, 120.0)
     assert found.delivery.give_up_after == 5400.0
-    limits = found.throttle.of("xn--bcher-kva.example")
-    assert (limits.connections, limits.rate, limits.messages_per_connection) == (4, 5.0, 5)
-    assert found.throttle.of("elsewhere.example").rate == 20 / 60
+    warmup = Warmup(200, 1.5, date(2026, 11, 24))
+    assert limits(found, "xn--bcher-kva.example") == Limits(2, Rate(0.2, 5000), 5, warmup)
+    assert limits(found, "elsewhere.example") == Limits(4, Rate(3.0), 5, warmup)
+    assert limits(found, "google") == Limits(4, Rate(3.0), 6, warmup)
+    assert found.breaker == Thresholds(100, 10, 0.04, 0.2, 0.005, 2)
 
 
 def test_workspace_gives_defaults_key_by_key(campaign: Path) -> None:
@@ -110,7 +136,7 @@ reply_to = "help@example.com"
 [message.headers]
 X-One = "workspace"
 X-Two = "workspace"
-[throttle.domains."example.net"]
+[throttle.destinations."example.net"]
 rate = "1/s"
 connections = 9
 """)
@@ -119,7 +145,7 @@ connections = 9
         """\
 [message.headers]
 x-two = "campaign"
-[throttle.domains."EXAMPLE.net"]
+[throttle.destinations."EXAMPLE.net"]
 rate = "2/s"
 """,
         instead=PLAIN.replace("[message]", 'organisation = "This One"\n[message]'),
@@ -128,10 +154,7 @@ rate = "2/s"
     assert found.sender.organisation == "This One"
     assert found.sender.reply_to
     assert {("X-One", "workspace"), ("x-two", "campaign")} == set(found.message.headers)
-    assert (
-        found.throttle.of("example.net").connections,
-        found.throttle.of("example.net").rate,
-    ) == (9, 2.0)
+    assert limits(found, "example.net") == Limits(9, Rate(0.5))
 
 
 def test_paths_are_seen_from_their_file(campaign: Path) -> None:

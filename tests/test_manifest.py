@@ -199,7 +199,9 @@ def test_unreadable_file(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_key_is_content_or_not() -> None:
     """A new key must be told apart: what is neither here nor there would be forgotten."""
     not_content = {"[dkim] key"} | {
-        str(key) for key in KEYS if key.table.startswith(("delivery", "throttle"))
+        str(key)
+        for key in KEYS
+        if key.table.startswith(("delivery", "throttle", "breaker"))
     }
     named = {"[message.headers]" if key.name == "*" else str(key) for key in KEYS}
 
@@ -211,7 +213,5 @@ def test_every_field_of_the_message_is_looked_at(campaign: Path) -> None:
     looked_at = {name.partition("]")[0].strip("[").partition(".")[0] for name in SETTINGS}
     parts = {each.name for each in fields(read(campaign))}
 
-    assert (
-        parts - {"name", "directory", "suppression_file", "delivery", "throttle"}
-        == looked_at
-    )
+    how = {"delivery", "throttle", "providers", "breaker"}
+    assert parts - {"name", "directory", "suppression_file", *how} == looked_at

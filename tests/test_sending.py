@@ -269,8 +269,8 @@ def test_rates_hold(tmp_path: Path) -> None:
             delivery=relay(
                 receiver,
                 'connections = 12\n[throttle]\nrate = "10/s"\nconnections = 5\n'
-                '[throttle.domains."twenty.example"]\nrate = "1200/min"\n'
-                '[throttle.domains."free.example"]\nrate = "unlimited"\n',
+                '[throttle.destinations."twenty.example"]\nrate = ["1200/min", "30/s"]\n'
+                '[throttle.destinations."free.example"]\nrate = "unlimited"\n',
             ),
         )
         ok(tmp_path, "send", "letter", "--yes")
@@ -288,6 +288,25 @@ def test_rates_hold(tmp_path: Path) -> None:
     assert free[-1] - free[0] < 2.0
 
 
+def test_domains_of_a_provider_share_its_rate(tmp_path: Path) -> None:
+    """Two domains that are known to be one provider's are one destination."""
+    rows = [
+        f"u{n}@{name},N\n" for name in ("gmail.com", "googlemail.com") for n in range(10)
+    ]
+    with receiving() as receiver:
+        letter(
+            tmp_path,
+            "".join(rows),
+            delivery=relay(receiver, '[throttle.destinations.google]\nrate = "10/s"\n'),
+        )
+        ok(tmp_path, "send", "letter", "--yes")
+        seen = receiver.seen
+
+    times = sorted(at for one in seen.values() for at in one.mails)
+    assert sorted(seen) == ["gmail.com", "googlemail.com"]
+    assert times[-1] - times[0] > 1.9 - 0.06
+
+
 def test_connections_and_messages_per_connection_hold(tmp_path: Path) -> None:
     """Never more messages of a destination at a time than it may have, never more on one
     connection, never more connections in all."""
@@ -300,8 +319,8 @@ def test_connections_and_messages_per_connection_hold(tmp_path: Path) -> None:
             delivery=relay(
                 receiver,
                 "connections = 6\n[throttle]\nmessages_per_connection = 100\n"
-                '[throttle.domains."one.example"]\nconnections = 1\n'
-                'messages_per_connection = 4\n[throttle.domains."three.example"]\n'
+                '[throttle.destinations."one.example"]\nconnections = 1\n'
+                'messages_per_connection = 4\n[throttle.destinations."three.example"]\n'
                 "connections = 3\nmessages_per_connection = 7\n",
             ),
         )
@@ -326,7 +345,9 @@ def test_a_slow_destination_holds_nobody_up(tmp_path: Path) -> None:
         letter(
             tmp_path,
             "".join(rows),
-            delivery=relay(receiver, '[throttle.domains."slow.example"]\nrate = "2/s"\n'),
+            delivery=relay(
+                receiver, '[throttle.destinations."slow.example"]\nrate = "2/s"\n'
+            ),
         )
         ok(tmp_path, "send", "letter", "--yes")
         seen = receiver.seen

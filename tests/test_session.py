@@ -193,6 +193,41 @@ def test_encrypted_and_authenticated(run, authority, security):
     assert server.verbs.count("EHLO") == (2 if security == "starttls" else 1)
 
 
+def test_a_server_of_before_ehlo(run):
+    """Who does not know EHLO is greeted with HELO (RFC 5321 §3.2), and offers nothing."""
+
+    async def main():
+        script = {"EHLO": "502 5.5.1 what", "HELO": "250 mx.example"}
+        async with Misbehaving(script) as server:
+            session = await Session.open(at(server), FAST)
+            assert (await deliver(session)).accepted
+            await session.quit()
+            assert not session.extensions.pipelining
+            return server.verbs
+
+    assert run(main())[:3] == ["EHLO", "HELO", "MAIL"]
+
+
+def test_an_address_instead_of_the_name(run, authority):
+    """The connection goes to the address; name and certificate are the host's."""
+
+    async def main():
+        tls = authority.good("mx.nowhere.example")
+        async with Misbehaving(tls=tls) as server:
+            there = replace(
+                at(server, security="starttls", ca_file=authority.file),
+                host="mx.nowhere.example",
+                address="127.0.0.1",
+                source="127.0.0.9",
+            )
+            session = await Session.open(there, FAST)
+            assert (await deliver(session)).accepted
+            await session.quit()
+            return session.host, session.peer, session.tls
+
+    assert run(main()) == ("mx.nowhere.example", "127.0.0.1", "TLSv1.3")
+
+
 def test_a_large_message_to_a_slow_server(run):
     """Content waits for the server, a slice at a time, and arrives as it was."""
 

@@ -1,5 +1,6 @@
 """Settings: which values are refused, and with which words."""
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,14 @@ from campaigns import PLAIN, make, problem, problems, read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailblast.campaign import load
-from mailblast.campaign.forms import RATE, duration
+from mailblast.campaign import Limits, Rate, Warmup, load
+from mailblast.campaign.forms import duration
 from mailblast.campaign.keys import KEYS
+from mailblast.campaign.limits import CONNECTIONS, RATE
+from mailblast.campaign.providers import KEYS as PROVIDER_KEYS
 from mailblast.errors import Problems, UserError
+
+WARMUP = "[throttle]\nwarmup = { start = %s, growth = %s, day-one = %s }"
 
 
 @pytest.fixture
@@ -39,7 +44,11 @@ def test_unknown_key_is_guessed(campaign: Path) -> None:
         (7, "subject = 1", 'unknown key "subject"; it belongs in [message]'),
         (8, "[throttle]\nrat = 1", 'unknown key "rat"; did you mean "rate"?'),
         (8, "[unsubscribe]\nzzz = 1", 'unknown key "zzz"; known here: url, mailto'),
-        (8, '[throttle]\ndomains = "x"', "[throttle.domains] must be a table"),
+        (
+            8,
+            '[throttle]\ndestinations = "x"',
+            "[throttle.destinations] must be a table",
+        ),
     ],
 )
 def test_unknown_names(campaign: Path, line: int, more: str, said: str) -> None:
@@ -59,7 +68,10 @@ def test_all_problems_at_once(campaign: Path) -> None:
             'campaign.toml:9: [dkim] selector is missing; add selector = "mb1" to [dkim] '
             "in campaign.toml, or in mailblast.toml for every campaign"
         ),
-        "mailblast.toml:2: [throttle] connections must be a whole number from 1 to 500",
+        (
+            "mailblast.toml:2: [throttle] connections must be a whole number from 1 to 500, "
+            'or as "5 connections"'
+        ),
     ]
 
 
@@ -185,10 +197,34 @@ def test_plain_password_is_explained(campaign: Path) -> None:
         ),
         ('[throttle]\nrate = "20"', "rate must be a rate"),
         ('[throttle]\nrate = "0/s"', "rate must be a rate"),
+        ("[throttle]\nrate = []", "rate must be from 1 to 5 rates"),
+        ('[throttle]\nrate = ["1/s", "x"]', "rate entry 2 must be a rate"),
+        ('[throttle]\nrate = ["1/s", "unlimited"]', "rate entry 2 must be a rate"),
+        ('[throttle]\nrate = "0.5/day"', "rate must be a rate"),
+        ('[throttle]\nrate = "10001/s"', "rate must be a rate"),
+        ('[throttle]\nconnections = "five connections"', "connections must be a whole"),
+        ('[throttle]\nconnections = "0 connections"', "connections must be a whole"),
+        ('[throttle]\nconnections = "501 connections"', "connections must be a whole"),
+        ("[throttle]\nwarmup = 200", "warmup must be as `{ start"),
+        ("[throttle]\nwarmup = { start = 200 }", "warmup must be as `{ start"),
+        (f"{WARMUP % (0, 1.5, '2026-11-24')}", "warmup start must be a whole number"),
+        (f"{WARMUP % (1, 1, '2026-11-24')}", "warmup growth must be a number above 1"),
+        (f"{WARMUP % (1, 'true', '2026-11-24')}", "warmup growth must be a number above"),
+        (f"{WARMUP % (1, 'inf', '2026-11-24')}", "warmup growth must be a number above"),
+        (f"{WARMUP % (1, 2, '2026-11-24T00:00:00')}", "warmup day-one must be a date"),
+        (f"{WARMUP % (1, 2, chr(34) * 2)}", "warmup day-one must be a date"),
         (
-            '[throttle.domains."a b"]\nrate = "1/s"',
-            "rate stands under a name that must be a",
+            '[throttle.destinations."a b"]\nrate = "1/s"',
+            "rate stands under a name that must be the name of a provider",
         ),
+        (
+            '[throttle.destinations.gogle]\nrate = "1/s"',
+            'no provider is called "gogle"; did you mean "google"?',
+        ),
+        ("[breaker]\nhard = 5", 'hard must be a share as "5 %"'),
+        ('[breaker]\nhard = "0 %"', 'hard must be a share as "5 %"'),
+        ('[breaker]\nhard = "101 %"', 'hard must be a share as "5 %"'),
+        ('[breaker]\nhard = "5"', 'hard must be a share as "5 %"'),
         ('[dkim]\nselector = "m_1"', "selector must be letters"),
         ('[dkim]\nselector = "m"\ndomain = "example.net"', "does not go with example.com"),
         ('[dkim]\nselector = "m"\ndomain = "com"', "domain must be a domain"),
@@ -298,11 +334,66 @@ def test_maildir_needs_a_directory(campaign: Path) -> None:
     )
 
 
-def test_direct_is_not_there_yet(campaign: Path) -> None:
-    """via = "direct" is refused with what to use."""
+DIRECT = PLAIN.replace('"sandbox"', '"direct"\nehlo = "mail.example.com"')
+
+
+def test_direct_needs_a_name(campaign: Path) -> None:
+    """Mail hosts judge by the name in EHLO, and what a machine calls itself is seldom one."""
     text = PLAIN.replace('"sandbox"', '"direct"')
 
-    assert 'use "relay"' in problem(campaign, instead=text)
+    assert '[delivery] ehlo is missing; add ehlo = "' in problem(campaign, instead=text)
+
+
+def test_direct_defaults(campaign: Path) -> None:
+    """Port 25, the system's resolver and addresses, and no way to loopback."""
+    found = read(campaign, instead=DIRECT).delivery
+
+    assert (found.via, found.port, found.ehlo) == ("direct", 25, "mail.example.com")
+    assert (found.source, found.resolver) == ((), "")
+    assert (found.trust_ad, found.allow_loopback) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ('source = ["192.0.2.10"]', "source", ("192.0.2.10",)),
+        ('source = ["2001:DB8::A", "192.0.2.1"]', "source", ("2001:db8::a", "192.0.2.1")),
+        ('resolver = "127.0.0.1"', "resolver", "127.0.0.1:53"),
+        ('resolver = "127.0.0.1:5353"', "resolver", "127.0.0.1:5353"),
+        ('resolver = "::1"', "resolver", "[::1]:53"),
+        ('resolver = "[::1]:5353"', "resolver", "[::1]:5353"),
+        ("trust_ad = true", "trust_ad", True),
+        ("allow_loopback = true", "allow_loopback", True),
+        ("port = 2525", "port", 2525),
+    ],
+)
+def test_direct_settings(campaign: Path, line: str, name: str, value: object) -> None:
+    """Each is taken as it is written, an address in its one canonical form."""
+    assert getattr(read(campaign, line, instead=DIRECT).delivery, name) == value
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'source = "192.0.2.10"',
+        "source = []",
+        'source = ["192.0.2.10", "192.0.2.11"]',
+        'source = ["mail.example.com"]',
+        "source = [1]",
+        'resolver = "dns.example.com"',
+        'resolver = "192.0.2.1:0"',
+        'resolver = "192.0.2.1:70000"',
+        'resolver = "::1:x"',
+        "resolver = 1",
+        "trust_ad = 1",
+        'allow_loopback = "yes"',
+    ],
+)
+def test_direct_settings_refused(campaign: Path, line: str) -> None:
+    """What is none says what it must be."""
+    key = line.partition(" ")[0]
+
+    assert f"[delivery] {key} must be " in problem(campaign, line, instead=DIRECT)
 
 
 def test_postal_address_as_text(campaign: Path) -> None:
@@ -336,6 +427,52 @@ def test_durations(text: str, seconds: float | None) -> None:
 @given(st.one_of(st.text(), st.integers(), st.booleans(), st.lists(st.text()), st.floats()))
 def test_every_form_takes_or_refuses_anything(value: object) -> None:
     """No value makes a form raise, and a refusal does not repeat the value."""
-    for key in KEYS:
+    for key in (*KEYS, *PROVIDER_KEYS):
         key.form.take(value)
-    assert RATE.take("unlimited") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "rate", "words"),
+    [
+        ("unlimited", Rate(), "unlimited"),
+        ("20/min", Rate(3.0), "20/min"),
+        ("5 per second", Rate(0.2), "5/s"),
+        ("1/h", Rate(3600.0), "1/h"),
+        ("0.5/h", Rate(7200.0), "0.5/h"),
+        ("5000/day", Rate(0.0, 5000), "5000/day"),
+        (["20/min", "500/h", "5000/day"], Rate(7.2, 5000), "500/h, 5000/day"),
+        (["9/day", "8/day"], Rate(0.0, 8), "8/day"),
+    ],
+)
+def test_rates(value: object, rate: Rate, words: str) -> None:
+    """A rate is a gap, a rate per day a cap; of several each holds."""
+    assert (RATE.take(value), str(rate)) == (rate, words)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [(5, 5), ("5 connections", 5), ("1 connection", 1)]
+)
+def test_connections_in_words(value: object, count: int) -> None:
+    """Connections may be counted with their name."""
+    assert CONNECTIONS.take(value) == count
+
+
+WARMING = Warmup(200, 1.5, date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    ("days", "cap"),
+    [(-3, 200), (0, 200), (1, 300), (2, 450), (3, 675), (26, 7_575_350), (27, None)],
+)
+def test_warm_up(days: int, cap: int | None) -> None:
+    """Each day has half as much again as the one before, until ten million are passed."""
+    assert WARMING.cap(WARMING.day_one + timedelta(days)) == cap
+
+
+def test_warm_up_stops_at_the_normal_cap() -> None:
+    """What is the limit anyway stays the limit, and a very old warm-up is none."""
+    limits = Limits(rate=Rate(per_day=400), warmup=WARMING)
+    caps = [limits.cap(WARMING.day_one + timedelta(n)) for n in range(4)]
+
+    assert caps == [200, 300, 400, 400]
+    assert limits.cap(date(9999, 12, 31)) == 400

@@ -17,17 +17,26 @@ Rule: what `load` returns has been checked; nothing below asks again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
 from mailblast.campaign import files
 from mailblast.campaign.checks import consistency
 from mailblast.campaign.forms import SecretSource
-from mailblast.campaign.keys import DOMAINS, HEADERS
+from mailblast.campaign.keys import DESTINATIONS, HEADERS
+from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
+from mailblast.campaign.providers import (
+    Profile,
+    Profiles,
+    read_profiles,
+    strangers,
+    unpaced,
+)
 from mailblast.campaign.settings import (
     WORKSPACE_FILE,
+    Setting,
     Settings,
     located,
     read_settings,
@@ -40,13 +49,20 @@ __all__ = [
     "Dkim",
     "Limits",
     "MessageSettings",
+    "Profile",
+    "Profiles",
+    "Rate",
     "RecipientsSettings",
     "SecretSource",
     "Sender",
+    "Setting",
+    "Thresholds",
     "Throttles",
     "Unsubscribe",
+    "Warmup",
     "find_workspace",
     "load",
+    "load_limits",
 ]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -111,7 +127,7 @@ class Dkim:
 class Delivery:
     """How mail leaves.  `retry` and `give_up_after` are in seconds."""
 
-    via: Literal["relay", "sandbox", "maildir"]
+    via: Literal["relay", "direct", "sandbox", "maildir"]
     host: str
     port: int
     security: Literal["starttls", "tls", "none"]
@@ -123,27 +139,27 @@ class Delivery:
     give_up_after: float
     maildir: Path | None
     ehlo: str
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How one destination may be used; `rate` is in messages a second, None unlimited."""
-
-    connections: int = 10
-    rate: float | None = None
-    messages_per_connection: int = 100
+    source: tuple[str, ...]
+    resolver: str
+    trust_ad: bool
+    allow_loopback: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Throttles:
-    """The limits of destinations: of those by name, and of every other one."""
+    """What the campaign says of limits: for every destination, and for those it names.
 
-    default: Limits
-    domains: Mapping[str, Limits]
+    A name is a provider's, a domain's (A-label) or a mail host's.  What follows from it is
+    decided in `provider`.
+    """
 
-    def of(self, domain: str) -> Limits:
-        """The limits of a domain (A-label, lower case)."""
-        return self.domains.get(domain, self.default)
+    everyone: Profile
+    destinations: Mapping[str, Profile]
+
+    def unpaced(self) -> "Throttles":
+        """The same, as fast as can be."""
+        each = {name: unpaced(one) for name, one in self.destinations.items()}
+        return Throttles(unpaced(self.everyone), each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +176,8 @@ class Campaign:
     dkim: Dkim | None
     delivery: Delivery
     throttle: Throttles
+    providers: Profiles
+    breaker: Thresholds
 
 
 def find_workspace(start: Path) -> Path:
@@ -189,14 +207,29 @@ def load(directory: Path, workspace: Path, *, listed: bool = True) -> Campaign:
             f"{directory}: no such directory", f"mailblast init {directory.name} makes one"
         )
     settings, problems = read_settings(directory, workspace)
+    profiles, wrong = read_profiles(workspace)
+    problems += wrong
     if settings is None:
         raise Problems(problems)
     problems += consistency(settings)
+    problems += () if wrong else strangers(settings, profiles)
     problems += files.missing(settings, directory)
     problems += files.missing_list(settings, directory) if listed else ()
     if problems:
         raise Problems(sorted(problems, key=_place))
-    return _campaign(settings, directory)
+    return _campaign(settings, profiles, directory)
+
+
+def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
+    """What a workspace says of limits, without a campaign; raises Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    profiles, wrong = read_profiles(workspace)
+    problems += wrong
+    if settings is not None:
+        problems += () if wrong else strangers(settings, profiles)
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return _throttles(settings), profiles
 
 
 def _place(problem: Problem) -> tuple[str, int]:
@@ -204,7 +237,7 @@ def _place(problem: Problem) -> tuple[str, int]:
     return file, int(line) if line.isdigit() else 0
 
 
-def _campaign(settings: Settings, directory: Path) -> Campaign:
+def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campaign:
     sender = _sender(settings)
     return Campaign(
         name=directory.name,
@@ -221,6 +254,8 @@ def _campaign(settings: Settings, directory: Path) -> Campaign:
         dkim=_dkim(settings, sender.mailbox.address.domain),
         delivery=_delivery(settings),
         throttle=_throttles(settings),
+        providers=profiles,
+        breaker=_thresholds(settings),
     )
 
 
@@ -277,11 +312,12 @@ def _dkim(settings: Settings, domain: str) -> Dkim | None:
 
 
 def _delivery(settings: Settings) -> Delivery:
-    security = settings.get("delivery", "security")
+    via, security = settings.get("delivery", "via"), settings.get("delivery", "security")
+    usual = _PORTS["none" if via == "direct" else security]
     return Delivery(
-        via=settings.get("delivery", "via"),
+        via=via,
         host=settings.get("delivery", "host") or "",
-        port=settings.get("delivery", "port") or _PORTS[security],
+        port=settings.get("delivery", "port") or usual,
         security=security,
         username=settings.get("delivery", "username") or "",
         password=_password(settings),
@@ -291,6 +327,10 @@ def _delivery(settings: Settings) -> Delivery:
         give_up_after=settings.get("delivery", "give_up_after"),
         maildir=settings.path("delivery", "maildir"),
         ehlo=settings.get("delivery", "ehlo") or "",
+        source=settings.get("delivery", "source") or (),
+        resolver=settings.get("delivery", "resolver") or "",
+        trust_ad=settings.get("delivery", "trust_ad"),
+        allow_loopback=settings.get("delivery", "allow_loopback"),
     )
 
 
@@ -305,11 +345,15 @@ def _password(settings: Settings) -> SecretSource | None:
 
 
 def _throttles(settings: Settings) -> Throttles:
-    names = ("connections", "rate", "messages_per_connection")
-    default = {name: settings.get("throttle", name) for name in names}
-    domains: dict[str, dict[str, Any]] = {}
-    for (domain, name), setting in settings.below(*DOMAINS.split(".")):
-        domains.setdefault(domain, dict(default))[name] = setting.value
-    return Throttles(
-        Limits(**default), {domain: Limits(**given) for domain, given in domains.items()}
-    )
+    destinations: dict[str, dict[str, Setting]] = {}
+    for (name, key), setting in settings.below(*DESTINATIONS.split(".")):
+        destinations.setdefault(name, {})[key] = setting
+    everyone = {
+        path[0]: setting for path, setting in settings.below("throttle") if len(path) == 1
+    }
+    return Throttles(everyone, dict(destinations))
+
+
+def _thresholds(settings: Settings) -> Thresholds:
+    names = (each.name for each in fields(Thresholds))
+    return Thresholds(**{name: settings.get("breaker", name) for name in names})

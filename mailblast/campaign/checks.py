@@ -16,6 +16,10 @@ _ADD = {
     ("dkim", "selector"): 'selector = "mb1"',
     ("delivery", "host"): 'host = "smtp.yourprovider.com" (or via = "sandbox" to practise)',
     ("delivery", "maildir"): 'maildir = "out"',
+    (
+        "delivery",
+        "ehlo",
+    ): 'ehlo = "mail.yourdomain.com" (the name of this machine\'s address)',
 }
 
 
@@ -44,6 +48,9 @@ def _delivery(settings: Settings) -> Iterator[Problem]:
     via, host = settings.get("delivery", "via"), settings.get("delivery", "host")
     if via == "relay":
         yield from _needed(settings, "delivery", "host")
+    if via == "direct":
+        # What the machine calls itself is mostly no name that the world can look up.
+        yield from _needed(settings, "delivery", "ehlo")
     if via == "maildir":
         yield from _needed(settings, "delivery", "maildir")
     if host and settings.get("delivery", "security") == "none" and not is_loopback(host):

@@ -5,7 +5,6 @@ a `Refusal` that reads on from the name of the key ("must be …").  A refusal n
 the value: some of them are secrets that were put in the wrong place.
 """
 
-import math
 import re
 import shlex
 import unicodedata
@@ -26,20 +25,20 @@ MAX_DAYS = 30  # the longest duration; RFC 5321 §4.5.4.1 gives up after 4 to 5 
 RETURN_PATH_LOCAL = 64 - 1 - 28
 UNSUBSCRIBE_LOCAL = 64 - 1 - 37
 
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "day": 86400}
-_UNITS = {
+SECONDS = {"s": 1, "min": 60, "h": 3600, "day": 86400}
+UNITS = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), "s"),
     **dict.fromkeys(("min", "minute", "minutes"), "min"),
     **dict.fromkeys(("h", "hour", "hours"), "h"),
     **dict.fromkeys(("d", "day", "days"), "day"),
 }
-_NUMBER = r"(\d{1,7}(?:\.\d{1,6})?)"
-_DURATION = re.compile(rf"{_NUMBER}\s*([a-z]+)", re.ASCII)
-_RATE = re.compile(rf"{_NUMBER}\s*(?:/|\bper\b)\s*([a-z]+)", re.ASCII)
+NUMBER = r"(\d{1,7}(?:\.\d{1,6})?)"
+_DURATION = re.compile(rf"{NUMBER}\s*([a-z]+)", re.ASCII)
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")  # RFC 6376 §3.1
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_PROVIDER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LIST_ID = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})+")  # RFC 2919 §2
 # Some servers fold the case or choke on rarer characters; a tag must come back whole.
@@ -136,7 +135,9 @@ def whole(least: int, most: int) -> Form:
     return form
 
 
-def _list(item: Form, words: str, least: int = 0) -> Form:
+def listed(item: Form, words: str, least: int = 0) -> Form:
+    """A list of values of one form."""
+
     def take(value: object) -> tuple[Any, ...] | Refusal:
         if not isinstance(value, list) or not least <= len(value) <= MAX_ITEMS:
             return Refusal(f"must be {words}, from {least} to {MAX_ITEMS} of them")
@@ -201,6 +202,15 @@ def _domain(value: object) -> str | Refusal:
     return parsed.domain
 
 
+def _destination(value: object) -> str | Refusal:
+    """A provider's name, or a domain or mail host; the name of a provider has no dot."""
+    text = _text(value)
+    if isinstance(text, str) and _PROVIDER.fullmatch(text.lower()):
+        return text.lower()
+    domain = _domain(value)
+    return DESTINATION.refuse() if isinstance(domain, Refusal) else domain
+
+
 def _own_name(value: object) -> str | Refusal:
     domain = _domain(value)
     if isinstance(domain, Refusal):
@@ -244,25 +254,16 @@ def _https(value: object) -> str | Refusal:
 def duration(text: str) -> float | None:
     """Seconds of a duration in words ("15 min", "1.5 h", "4 days"); None if it is none."""
     found = _DURATION.fullmatch(text.strip().lower())
-    unit = _UNITS.get(found[2]) if found else None
+    unit = UNITS.get(found[2]) if found else None
     if not found or not unit:
         return None
-    seconds = float(found[1]) * _SECONDS[unit]
+    seconds = float(found[1]) * SECONDS[unit]
     return seconds if 0 < seconds <= MAX_DAYS * 86400 else None
 
 
 def _duration(value: object) -> float | Refusal:
     seconds = duration(value) if isinstance(value, str) else None
     return DURATION.refuse() if seconds is None else seconds
-
-
-def _rate(value: object) -> float | Refusal | None:
-    if value == "unlimited":
-        return None
-    found = _RATE.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    unit = _UNITS.get(found[2]) if found else None
-    rate = float(found[1]) / _SECONDS[unit] if found and unit else 0.0
-    return rate if 0 < rate <= 10_000 and math.isfinite(rate) else RATE.refuse()
 
 
 def _secret(value: object) -> SecretSource | Refusal:
@@ -333,15 +334,12 @@ def _encoding(value: object) -> str | Refusal:
     return name
 
 
-def _via(value: object) -> str | Refusal:
-    if value == "direct":
-        return Refusal('must not be "direct" yet: it is not available; use "relay"')
-    taken: str | Refusal = _VIA.take(value)
-    return taken
+def _flag(value: object) -> bool | Refusal:
+    return value if isinstance(value, bool) else FLAG.refuse()
 
 
-_VIA = choice("relay", "sandbox", "maildir")
-VIA = Form(_VIA.words, _via)
+VIA = choice("relay", "direct", "sandbox", "maildir")
+FLAG = Form("true or false", _flag)
 ENCODING = Form('"auto" or an encoding, as "utf-8", "latin-1" or "shift_jis"', _encoding)
 TEXT = Form("a text", _text)
 TEMPLATE = Form("a text; `{{ column }}` takes the recipient's field", _text)
@@ -350,6 +348,13 @@ MAILBOX = Form("an address, with or without a name: `Name <user@example.com>`", 
 RETURN_PATH = _taggable(RETURN_PATH_LOCAL)
 UNSUBSCRIBE_ADDRESS = _taggable(UNSUBSCRIBE_LOCAL)
 DOMAIN = Form("a domain", _domain)
+PROVIDER = _matching(
+    _PROVIDER, "the name of a provider: small letters, digits and hyphens", 40
+)
+DESTINATION = Form(
+    'the name of a provider, a domain or a mail host, as "google" or "example.com"',
+    _destination,
+)
 OWN_NAME = Form("a full host name", _own_name)
 HOST = Form("a host name or an IP address", _host)
 HTTPS = Form("an https address, without query", _https)
@@ -357,11 +362,10 @@ DURATION = Form(
     f'a duration as "30 s", "15 min", "1 h" or "4 days" (at most {MAX_DAYS} days)',
     _duration,
 )
-DURATIONS = _list(DURATION, 'a list of durations, as ["15 min", "1 h"]', least=1)
-RATE = Form('a rate as "5/s", "20/min", "500/h" or "5000/day", or "unlimited"', _rate)
+DURATIONS = listed(DURATION, 'a list of durations, as ["15 min", "1 h"]', least=1)
 SECRET = Form('`{ env = "NAME" }`, `{ file = "path" }` or `{ command = "…" }`', _secret)
 LINES = Form("a list of one to ten lines", _lines)
-ATTACHMENTS = _list(
+ATTACHMENTS = listed(
     Form("a path", _attachment), "a list of paths, which may have `{{ column }}` in them"
 )
 LIST_ID = _matching(_LIST_ID, 'a name with a dot in it, as "news.example.com" (RFC 2919)')

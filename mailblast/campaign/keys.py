@@ -6,11 +6,11 @@ name, and docs/campaign.md, which a test holds against it.  `*` stands for any n
 
 from dataclasses import dataclass
 
-from mailblast.campaign import forms
+from mailblast.campaign import forms, ip, limits
 from mailblast.campaign.forms import Form, choice, whole
 
 HEADERS = "message.headers"  # a table whose keys are names of headers
-DOMAINS = "throttle.domains"  # a table of tables, one a domain
+DESTINATIONS = "throttle.destinations"  # a table of tables, one a destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +175,9 @@ KEYS = (
         "delivery",
         "via",
         forms.VIA,
-        "How mail leaves: by your provider's server (relay), to the practice Internet on "
-        "this machine (sandbox), or into files (maildir).",
+        "How mail leaves: by your provider's server (relay), straight to the mail hosts of "
+        "each domain (direct), to the practice Internet on this machine (sandbox), or into "
+        "files (maildir).",
         "relay",
     ),
     Key(
@@ -190,15 +191,15 @@ KEYS = (
         "delivery",
         "port",
         whole(1, 65535),
-        "The port of the relay.",
-        otherwise='587; 465 with security = "tls", 25 with "none"',
+        "The port of the relay, or of all mail hosts.",
+        otherwise='587; 465 with security = "tls", 25 with "none" and for via = "direct"',
     ),
     Key(
         "delivery",
         "security",
         choice("starttls", "tls", "none"),
-        "How the connection is encrypted; certificates are always verified. `none` is for "
-        "a relay on this machine only.",
+        "How the connection to the relay is encrypted; its certificate is always verified. "
+        "`none` is for a relay on this machine only.",
         "starttls",
     ),
     Key(
@@ -220,7 +221,7 @@ KEYS = (
         "delivery",
         "ca_file",
         forms.FILE,
-        "Certificates (PEM) to trust instead of the system's, for a relay with a private CA.",
+        "Certificates (PEM) to trust instead of the system's, for servers with a private CA.",
         otherwise="those of the system",
     ),
     Key(
@@ -257,48 +258,124 @@ KEYS = (
         "ehlo",
         forms.OWN_NAME,
         "The name this machine gives itself in EHLO.",
-        otherwise="the machine's own",
+        otherwise='the machine\'s own; must be given for via = "direct"',
+    ),
+    Key(
+        "delivery",
+        "source",
+        ip.SOURCES,
+        'The addresses of this machine to send from, for via = "direct". A family that has '
+        "none is not used.",
+        otherwise="the system chooses",
+    ),
+    Key(
+        "delivery",
+        "resolver",
+        ip.RESOLVER,
+        'The DNS resolver to ask, for via = "direct".',
+        otherwise="the system's",
+    ),
+    Key(
+        "delivery",
+        "trust_ad",
+        forms.FLAG,
+        "Whether the resolver is believed when it says that DNSSEC was validated (the AD "
+        "flag), on which DANE rests. On loopback it always is.",
+        False,
+    ),
+    Key(
+        "delivery",
+        "allow_loopback",
+        forms.FLAG,
+        "Whether mail hosts at loopback addresses are connected to: for rehearsals and "
+        "tests. Other private addresses never are.",
+        False,
     ),
     Key(
         "throttle",
         "connections",
-        whole(1, 500),
-        "How many connections to one destination domain at a time.",
-        10,
+        limits.CONNECTIONS,
+        "How many connections to one destination at a time.",
+        otherwise="10; straight to the recipients' servers, what the table of providers says",
     ),
     Key(
         "throttle",
         "rate",
-        forms.RATE,
-        "How fast one destination domain is sent to.",
-        "unlimited",
+        limits.RATE,
+        "How fast one destination is sent to. Of several rates each holds. A rate per day is "
+        "a cap of the calendar day (UTC); the others are spaced evenly.",
+        otherwise="unlimited",
     ),
     Key(
         "throttle",
         "messages_per_connection",
-        whole(1, 1_000_000),
+        limits.MESSAGES_PER_CONNECTION,
         "How many messages a connection carries before it is closed.",
-        100,
+        otherwise="100; straight to the recipients' servers, what the table of providers says",
     ),
     Key(
-        f"{DOMAINS}.*",
-        "connections",
-        whole(1, 500),
-        "The same for one domain.",
-        otherwise="as in [throttle]",
+        "throttle",
+        "warmup",
+        limits.WARMUP,
+        "A cap a day for one destination that begins with `start` on `day-one` and grows by "
+        "`growth` from day to day, until it passes the cap in `rate`, or 10 million.",
+        otherwise="none",
+    ),
+    *(
+        Key(f"{DESTINATIONS}.*", name, form, meaning, otherwise="as in [throttle]")
+        for name, form, meaning in (
+            ("connections", limits.CONNECTIONS, "The same for one destination."),
+            ("rate", limits.RATE, "The same for one destination."),
+            (
+                "messages_per_connection",
+                limits.MESSAGES_PER_CONNECTION,
+                "The same for one destination.",
+            ),
+            ("warmup", limits.WARMUP, "The same for one destination."),
+        )
     ),
     Key(
-        f"{DOMAINS}.*",
-        "rate",
-        forms.RATE,
-        "The same for one domain.",
-        otherwise="as in [throttle]",
-    ),
-    Key(
-        f"{DOMAINS}.*",
-        "messages_per_connection",
+        "breaker",
+        "minimum",
         whole(1, 1_000_000),
-        "The same for one domain.",
-        otherwise="as in [throttle]",
+        "How many messages of a run must have met their answer before its shares count.",
+        200,
+    ),
+    Key(
+        "breaker",
+        "minimum_destination",
+        whole(1, 1_000_000),
+        "The same for one destination.",
+        20,
+    ),
+    Key(
+        "breaker",
+        "hard",
+        limits.SHARE,
+        "More hard bounces (addresses or domains that do not exist) than this pause the run: "
+        "the list is old, or bought.",
+        "5 %",
+    ),
+    Key(
+        "breaker",
+        "blocked",
+        limits.SHARE,
+        "More messages refused for our reputation or as spam than this pause the destination.",
+        "10 %",
+    ),
+    Key(
+        "breaker",
+        "complaints",
+        limits.SHARE,
+        "More complaints than this pause the run; three at least.",
+        "0.3 %",
+    ),
+    Key(
+        "breaker",
+        "authentication",
+        whole(1, 1_000_000),
+        "Refusals for our authentication (SPF, DKIM, DMARC), of as many recipients at one "
+        "destination, pause the run.",
+        3,
     ),
 )

@@ -6,13 +6,13 @@ with its line.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailblast.campaign.forms import DOMAIN, PLAIN_SECRET, header_name
-from mailblast.campaign.keys import DOMAINS, HEADERS, KEYS, Key
+from mailblast.campaign.forms import DESTINATION, PLAIN_SECRET, PROVIDER, header_name
+from mailblast.campaign.keys import DESTINATIONS, HEADERS, KEYS, Key
 from mailblast.campaign.source import KeyPath, Source, read
 from mailblast.errors import Problem, Refusal
 
@@ -23,9 +23,9 @@ MAX_ENTRIES = 1000  # in a table that takes any name
 _Tree = dict[str, Any]  # names to trees or to a Key; "*" is any name
 
 
-def _tree() -> _Tree:
+def _tree(keys: Iterable[Key]) -> _Tree:
     tree: _Tree = {}
-    for key in KEYS:
+    for key in keys:
         node = tree
         for name in key.table.split("."):
             node = node.setdefault(name, {})
@@ -33,7 +33,7 @@ def _tree() -> _Tree:
     return tree
 
 
-_TREE = _tree()
+_TREE = _tree(KEYS)
 _DEFAULTS = {
     (*key.table.split("."), key.name): key.form.take(key.default)
     for key in KEYS
@@ -93,14 +93,20 @@ def located(base: Path, path: str) -> Path:
 
 
 def read_settings(
-    directory: Path, workspace: Path
+    directory: Path | None, workspace: Path
 ) -> tuple[Settings | None, list[Problem]]:
-    """Read both files; the settings are None when a file cannot be read as TOML at all."""
+    """Read both files; the settings are None when a file cannot be read as TOML at all.
+
+    Without a campaign's directory it is the defaults of the workspace alone.
+    """
     given: dict[KeyPath, Setting] = {}
     tables: dict[str, str] = {}
     problems: list[Problem] = []
     broken = False
-    for path in (workspace / WORKSPACE_FILE, directory / CAMPAIGN_FILE):
+    paths = [workspace / WORKSPACE_FILE]
+    if directory is not None:
+        paths.append(directory / CAMPAIGN_FILE)
+    for path in paths:
         if path.name == WORKSPACE_FILE and not path.exists():
             continue
         source = read(path)
@@ -108,19 +114,28 @@ def read_settings(
             problems.append(source)
             broken = True
             continue
-        checked = _Check(source)
-        checked.walk((), source.data, _TREE)
-        given |= checked.given
+        found, wrong = checked(source)
+        given |= found
         tables |= {name: source.where(name) for name in source.data}
-        problems += checked.problems
+        problems += wrong
     return (None if broken else Settings(given, tables)), problems
+
+
+def checked(
+    source: Source, keys: tuple[Key, ...] = KEYS
+) -> tuple[dict[KeyPath, Setting], list[Problem]]:
+    """What a file gives of these keys, and what is wrong with it."""
+    check = _Check(source, keys)
+    check.walk((), source.data, _TREE if keys is KEYS else _tree(keys))
+    return check.given, check.problems
 
 
 class _Check:
     """One file, held against the keys."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, keys: tuple[Key, ...]) -> None:
         self._source = source
+        self._keys = keys
         self.given: dict[KeyPath, Setting] = {}
         self.problems: list[Problem] = []
 
@@ -163,7 +178,9 @@ class _Check:
             hint = f"did you mean [{guess}]?" if guess else "known: " + _listed(node)
             self._problem(path, f"unknown table [{_shown(name)}]", hint)
         else:
-            self._problem(path, f'unknown key "{_shown(name)}"', _guess(name, node))
+            self._problem(
+                path, f'unknown key "{_shown(name)}"', _guess(name, node, self._keys)
+            )
 
     def _problem(self, path: KeyPath, what: str, hint: str = "") -> None:
         self.problems.append(Problem(self._source.where(*path), what, hint))
@@ -173,22 +190,22 @@ def _canonical(path: KeyPath, key: Key) -> KeyPath | Refusal:
     """The path by which both files mean the same: names of headers and domains folded."""
     if key.table == HEADERS:
         return header_name(path[-1]) or (*path[:-1], path[-1].lower())
-    if key.table.startswith(DOMAINS):
-        domain = DOMAIN.take(path[-2])
-        if isinstance(domain, Refusal):
-            return Refusal(f"stands under a name that {domain}")
-        return (*path[:-2], domain, path[-1])
+    if key.table.startswith(DESTINATIONS) or key.table == "*":
+        name = (PROVIDER if key.table == "*" else DESTINATION).take(path[-2])
+        if isinstance(name, Refusal):
+            return Refusal(f"stands under a name that {name}")
+        return (*path[:-2], name, path[-1])
     return path
 
 
-def _guess(name: str, node: _Tree) -> str:
+def _guess(name: str, node: _Tree, keys: tuple[Key, ...]) -> str:
     """What an unknown key may have been meant to be."""
-    for key in KEYS:
+    for key in keys:
         if key.name == name:
             return f"it belongs in [{key.table.removesuffix('.*')}]"
     if near := _near(name, {each: node[each] for each in node}):
         return f'did you mean "{near}"?'
-    for table, below in _TREE.items():
+    for table, below in _tree(keys).items():
         if near := _near(name, below):
             return f'did you mean "{near}" in [{table}]?'
     return f"known here: {_listed(node)}"

@@ -17,6 +17,8 @@ import click
 
 from mailblast import __version__
 from mailblast.cli.account import bounces, report, show
+from mailblast.cli.destinations import destinations
+from mailblast.cli.explain import explain
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import init, keys, preview, send
 from mailblast.errors import MailblastError
@@ -75,5 +77,7 @@ def _own_fault(error: Exception) -> int:
     return 1
 
 
-for command in (init, preview, send, report, show, bounces, unsubscribe, keys):
+for command in (
+    *(init, preview, send, report, show, bounces, explain, destinations, unsubscribe, keys),
+):
     cli.add_command(command)

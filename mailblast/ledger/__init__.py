@@ -1,8 +1,8 @@
 """The ledger: everything that happened, and what has become of each delivery.
 
 A file in the workspace (`.mailblast/ledger.db`).  Its parts are named after what they keep:
-`runs`, `deliveries`, `suppressions`, `imports`; `commit` writes the events of a running
-`send`.  Nothing else in mailblast knows SQL.
+`runs`, `deliveries`, `suppressions`, `imports`, `policies`; `commit` writes the events of a
+running `send`.  Nothing else in mailblast knows SQL.
 """
 
 import fcntl
@@ -24,6 +24,7 @@ from mailblast.ledger.deliveries import (
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.imports import Imports, Returned
+from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
 from mailblast.ledger.suppressions import WORKSPACE, Suppression, Suppressions, Watch
 from mailblast.secret import write_secret
@@ -37,7 +38,9 @@ __all__ = [
     "Delivery",
     "Enrolment",
     "GroupCommit",
+    "Kept",
     "Ledger",
+    "Policies",
     "Returned",
     "Run",
     "Struck",
@@ -58,6 +61,7 @@ class Ledger:
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)
         self.imports = Imports(self._database)
+        self.policies = Policies(self._database)
 
     def enrolment(self, run: Run, at: float) -> Enrolment:
         """The way for a list into a run."""

@@ -123,7 +123,7 @@ policies = Table(
     metadata,
     Column("domain", Text, primary_key=True),
     Column("id", Text, nullable=False),
-    Column("text", Text, nullable=False),  # "" where a domain has none
+    Column("text", Text, nullable=False),
     Column("until", Float, nullable=False),
 )
 

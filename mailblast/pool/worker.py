@@ -27,6 +27,7 @@ _WORK: dict[str, Callable[[Composer, Sequence[Due]], Sequence[object]]] = {
     "compose": compose,
     "check": check,
 }
+BEHIND = 5  # niceness: a session that waits for the processor keeps a server waiting
 _BUFFER = 1 << 20  # bytes on the way: a batch of messages in one piece, and not in ten
 
 
@@ -169,7 +170,7 @@ def serve(number: int) -> None:
     with socket.socket(fileno=number) as ours, ours.makefile("rb") as incoming:
         workbench: Workbench = _read(incoming)
         composer = workbench.composer()
-        os.nice(int(os.environ.get("MBNICE", "0")))
+        os.nice(BEHIND)
         gc.freeze()  # a composer stays, and a message leaves no cycles behind
         gc.set_threshold(50_000)
         while True:

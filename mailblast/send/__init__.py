@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from mailblast.destination import Carrier, Directory, Relay
+from mailblast.direct import Direct, Outbound
 from mailblast.errors import LedgerError, MailblastError
 from mailblast.event import Disposition
 from mailblast.keys import key_path
 from mailblast.ledger import Run
 from mailblast.pool import SMALL, Pool
 from mailblast.report import iso
+from mailblast.resolver import Resolver
 from mailblast.runbook import RunBook
 from mailblast.sandbox import PracticeInternet
 from mailblast.schedule import Schedule
@@ -39,6 +41,7 @@ from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
 from mailblast.send.prove import prove
 from mailblast.send.tally import Tally
 from mailblast.smtp.session import Server
+from mailblast.throttle import Today
 
 __all__ = [
     "Outcome",
@@ -196,7 +199,8 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
     )
     tally = Tally(plan.dispositions)
     async with AsyncExitStack() as stack:
-        road = Road(Schedule(plan.campaign.throttle.of), await _carrier(plan, stack), pool)
+        today = Today.of(time.time(), time.monotonic())
+        road = Road(Schedule(plan.table.limits, today), await _carrier(plan, stack), pool)
         dispatch = Dispatch(job, road, ledger, tally)
         pressed = _answer_ctrl_c(dispatch, tally)
         ticking = asyncio.create_task(_tick(watched, tally))
@@ -213,13 +217,19 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
     if delivery.via == "maildir":
         assert delivery.maildir is not None  # noqa: S101 - the settings have been checked
         return Directory(delivery.maildir)
+    if delivery.via == "direct":
+        return _direct(plan)
+
+    def place(domain: str) -> str:
+        return plan.table.place(domain).destination
+
     if delivery.via == "sandbox":
         practice = PracticeInternet(
             inbox_of(plan), clock=time.time, realistic=plan.rehearsal
         )
         port = await practice.start()
         stack.push_async_callback(practice.stop)
-        return Relay(Server("127.0.0.1", port, security="none"))
+        return Relay(Server("127.0.0.1", port, security="none"), place)
     return Relay(
         Server(
             host=delivery.host,
@@ -229,8 +239,22 @@ async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
             password=plan.password,
             ehlo=delivery.ehlo,
             ca_file=delivery.ca_file,
-        )
+        ),
+        place,
     )
+
+
+def _direct(plan: Plan) -> Direct:
+    delivery = plan.campaign.delivery
+    outbound = Outbound(
+        ehlo=delivery.ehlo,
+        source=delivery.source,
+        port=delivery.port,
+        allow_loopback=delivery.allow_loopback,
+        ca_file=delivery.ca_file,
+    )
+    resolver = Resolver(delivery.resolver, trusted=delivery.trust_ad)
+    return Direct(resolver, plan.ledger.policies, outbound)
 
 
 def _answer_ctrl_c(dispatch: Dispatch, tally: Tally) -> list[int]:

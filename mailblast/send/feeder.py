@@ -127,7 +127,7 @@ class Feeder:
         """
         most = self._ready_most()
         room = most - len(self._schedule) - self._coming_all
-        if room < most // 4:
+        if room < most // 8:
             return {}
         if self._left is not None:
             room = min(room, self._left)

@@ -8,6 +8,7 @@ happen, for a person to agree to.  A plan that is not carried out leaves nothing
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from typing import Any
 
 from mailblast import campaign as campaigns
 from mailblast.address import Address
-from mailblast.campaign import Campaign, Throttles
+from mailblast.campaign import Campaign
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
 from mailblast.compose import compliance
 from mailblast.content import keep
@@ -27,11 +28,12 @@ from mailblast.event import Disposition
 from mailblast.keys import STATE, dkim_key, keyring
 from mailblast.ledger import Ledger, Run
 from mailblast.pool import Workbench
+from mailblast.provider import Destinations, Placed
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
 from mailblast.secret import read_secret
 from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
 from mailblast.suppression import Entry
-from mailblast.throttle import seconds_needed
+from mailblast.throttle import Today, seconds_needed
 
 Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
 
@@ -65,6 +67,7 @@ class Plan:
     ledger: Ledger
     run: Run
     workbench: Workbench
+    table: Destinations
     dispositions: dict[Disposition, int]
     destinations: dict[str, int]
     next_due: float | None  # of what is deferred and not due now
@@ -90,11 +93,24 @@ class Plan:
         """How many doubtful ones are to be offered once more."""
         return self.dispositions.get(Disposition.DOUBTFUL, 0) if self.resend_doubtful else 0
 
+    def by_destination(self) -> dict[Placed, int]:
+        """How many messages are due for each destination, as far as names tell."""
+        counts: Counter[Placed] = Counter()
+        for domain, due in self.destinations.items():
+            counts[replace(self.table.place(domain), why="")] += due
+        return dict(counts)
+
     @property
     def seconds(self) -> float:
-        """The least time that the rates leave."""
-        limits = {name: self.campaign.throttle.of(name) for name in self.destinations}
-        return seconds_needed(self.destinations, limits)
+        """The least time that the limits leave."""
+        placed = self.by_destination()
+        limits = {
+            one.destination: self.table.limits(one.destination, one.provider)
+            for one in placed
+        }
+        today = Today.of(time.time(), 0.0)
+        counts = {one.destination: due for one, due in placed.items()}
+        return seconds_needed(counts, limits, today.day, today.ends)
 
 
 @contextmanager
@@ -163,6 +179,7 @@ def _plan(ledger: Ledger, campaign: Campaign, workspace: Path, run: Run) -> Plan
         ledger=ledger,
         run=run,
         workbench=Workbench(kept, columns, run.run, keyring(ledger), pem),
+        table=Destinations.of(campaign),
         new_key=new_key,
         password=read_secret(source, workspace) if source else "",
         **_counts(ledger, run),
@@ -182,12 +199,12 @@ def _as_asked(campaign: Campaign, request: Request) -> Campaign:
     if not request.rehearse:
         return campaign
     delivery = replace(campaign.delivery, via="sandbox", retry=REHEARSAL_RETRY)
-    unpaced = replace(campaign.throttle.default, rate=None)
-    throttle = Throttles(
-        unpaced,
-        {name: replace(one, rate=None) for name, one in campaign.throttle.domains.items()},
+    return replace(
+        campaign,
+        delivery=delivery,
+        throttle=campaign.throttle.unpaced(),
+        providers=campaign.providers.unpaced(),
     )
-    return replace(campaign, delivery=delivery, throttle=throttle)
 
 
 def scope_of(campaign: Campaign, workspace: Path) -> str:

@@ -164,8 +164,8 @@ class Compiled:
         context = template.new_context(values, shared=True)
         output = template.root_render_func(context)
         while some := list(islice(output, 200)):
-            pieces += some
-            size += sum(map(len, some))
+            pieces.append("".join(some))
+            size += len(pieces[-1])
             if size > MAX_OUTPUT:
                 raise SecurityError(f"it makes more than {MAX_OUTPUT:,} characters")
         return "".join(pieces)
@@ -213,7 +213,8 @@ def compile_source(source: Source, *, html: bool = False) -> Compiled:
         raise TemplateError(f"{source.where(error.lineno)}: {error.message}") from None
     except (RecursionError, MemoryError):
         raise TemplateError(f"{source.name}: it is nested too deeply") from None
-    template = jinja2.Template.from_code(made, code, made.make_globals(None))
+    # A plain dictionary: Jinja's own chain of them is gone through for every message.
+    template = jinja2.Template.from_code(made, code, dict(made.globals))
     # The compiled code finds its `escape` here.  Names and links stand in a mail more than
     # once, and escaping them takes as long as all else in rendering.
     template.root_render_func.__globals__["escape"] = _escape

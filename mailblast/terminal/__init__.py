@@ -22,6 +22,7 @@ from mailblast.ledger import Delivery, Run, Suppression
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
+from mailblast.terminal.destinations import limits_in_words, own_limits
 from mailblast.terminal.progress import PLAIN_EVERY, Watching
 from mailblast.terminal.words import (
     CAME_BACK,
@@ -125,17 +126,13 @@ class Screen:
         table.add_row("From", visible(f"{sender.name} <{sender.address.mailbox}>".strip()))
         table.add_row("Subject", visible(campaign.message.subject))
         table.add_row("Via", _via(plan))
-        limits = campaign.throttle.default
-        rate = f"{limits.rate * 60:g} messages a minute" if limits.rate else "no rate limit"
         table.add_row(
             "Limits",
-            f"a destination: {limits.connections} at a time, {rate}, "
-            f"{limits.messages_per_connection} a connection; "
+            f"a destination: {limits_in_words(plan.table.limits(''))}; "
             f"{delivery.connections} connections in all",
         )
-        for name, own in campaign.throttle.domains.items():
-            pace = f"{own.rate * 60:g} a minute" if own.rate else "no rate limit"
-            table.add_row("", f"{name}: {own.connections} at a time, {pace}")
+        for line in own_limits(plan):
+            table.add_row("", line)
         dkim = campaign.dkim
         signed = (
             f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"
@@ -312,7 +309,8 @@ class Screen:
             said = visible(" ".join(event.text.split()))
             if event.code and not said.startswith(str(event.code)):
                 said = f"{event.code} {said}"
-            by = f" [{visible(event.host)}]" if event.host else ""
+            by = ", ".join(visible(one) for one in (event.host, event.tls) if one)
+            by = f" [{by}]" if by else ""
             self.say(f"  {moment(event.at)}  {event.kind}{by} {said}".rstrip())
 
     def suppressions(self, entries: Iterable[Suppression]) -> None:
@@ -370,5 +368,9 @@ def _via(plan: Plan) -> str:
         return "the practice Internet on this machine: nothing leaves it"
     if delivery.via == "maildir":
         return f"files in {delivery.maildir}"
+    if delivery.via == "direct":
+        source = f", from {' and '.join(delivery.source)}" if delivery.source else ""
+        loopback = "; loopback is open" if delivery.allow_loopback else ""
+        return f"direct to each domain's mail hosts, as {delivery.ehlo}{source}{loopback}"
     who = f" as {delivery.username}" if delivery.username else ""
     return f"relay {delivery.host}:{delivery.port}, {delivery.security}{who}"

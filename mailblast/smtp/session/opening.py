@@ -1,48 +1,70 @@
 """How a session begins: connect, greet, encrypt, authenticate; by aiosmtplib.
 
-Rules: a certificate is always verified, host name included (RFC 3207 §4, RFC 8314 §5.3).
-The password goes out only after that, and into no error text.  Whatever aiosmtplib, ssl or
-the system raise becomes `ConnectionFailed`.
+Rules: to a relay, a certificate is always verified, host name included (RFC 3207 §4, RFC 8314
+§5.3).  The password goes out only after that, and into no error text.  To the mail hosts of
+the world it is verified where somebody demands it, and nowhere is there clear text when TLS
+was asked for.  Whatever aiosmtplib, ssl or the system raise becomes `ConnectionFailed`.
 """
 
 import asyncio
 import os
+import socket
 import ssl
+import time
 from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import aiosmtplib
 from aiosmtplib import SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 
-from mailblast.errors import ConnectionFailed
+from mailblast import dane
+from mailblast.errors import ConnectionFailed, EncryptionFailed
+from mailblast.lookup import Tlsa
 from mailblast.smtp.protocol import Conversation, Extensions
 from mailblast.smtp.reply import ReplyReader, printable
 
 CLOSED = "the server closed the connection"
+
+# Seconds for a TCP connection to one address of many (Postfix: smtp_connect_timeout).
+CONNECT = 30.0
+
+# How a session is protected; docs of `Server`.
+Security = Literal["none", "tls", "starttls", "opportunistic", "encrypted", "dane"]
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """Whom to connect to, and how.
 
-    `security` is "tls" (from the first byte), "starttls" or "none".  Without `username`
-    there is no AUTH.  `ca_file` replaces the system's certificate authorities.  `ehlo` is
-    our name, by default this machine's; `source` the local address to send from.
+    `security` is
+
+    - "tls" (from the first byte) or "starttls": encrypted, and the certificate verified,
+    - "dane": STARTTLS, and the certificate is one of `tlsa` (RFC 7672),
+    - "encrypted": STARTTLS, whatever the certificate,
+    - "opportunistic": the same if it is offered, else clear text (RFC 7435),
+    - "none": clear text.
+
+    Without `username` there is no AUTH.  `ca_file` replaces the system's certificate
+    authorities.  `ehlo` is our name, by default this machine's; `source` the local address
+    to send from.  `address` is the IP address to connect to, by default whatever the name
+    resolves to.
     """
 
     host: str
     port: int
-    security: Literal["starttls", "tls", "none"] = "starttls"
+    security: Security = "starttls"
     username: str = ""
     password: str = field(default="", repr=False)
     ehlo: str = ""
     ca_file: Path | None = None
     source: str = ""
+    address: str = ""
+    tlsa: tuple[Tlsa, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -52,13 +74,15 @@ async def open_connection(
     server: Server, limit: float
 ) -> tuple[asyncio.Transport, Conversation]:
     """Everything up to the first MAIL, by aiosmtplib; its errors end here."""
-    smtp = None
+    smtp, encrypting = None, False
     try:
-        smtp = _client(server, limit)
+        smtp = await _client(server, limit)
         await smtp.connect()
-        await smtp.ehlo()
-        if server.security == "starttls":
+        await _greet(smtp)
+        if _wants_starttls(smtp, server):
+            encrypting = True
             await _start_tls(smtp, server)
+            encrypting = False
             await smtp.ehlo()
         if server.username:
             _check_secrecy(smtp, server)
@@ -66,6 +90,10 @@ async def open_connection(
         return _take_over(smtp, server)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         failure = _failure(error, server, limit)
+        if encrypting:
+            failure = EncryptionFailed(
+                str(failure), permanent=failure.permanent, code=failure.code
+            )
     except BaseException:
         _abort(smtp)
         raise
@@ -75,21 +103,66 @@ async def open_connection(
     raise failure
 
 
-def _client(server: Server, limit: float) -> aiosmtplib.SMTP:
+async def _greet(smtp: aiosmtplib.SMTP) -> None:
+    """EHLO, or HELO with a server that does not know the word (RFC 5321 §3.2)."""
+    try:
+        await smtp.ehlo()
+    except aiosmtplib.SMTPHeloError as error:
+        if error.code not in (500, 502):
+            raise
+        await smtp.helo()
+
+
+async def _client(server: Server, limit: float) -> aiosmtplib.SMTP:
     return aiosmtplib.SMTP(
-        hostname=server.host,
-        port=server.port,
+        **await _where(server),
         local_hostname=server.ehlo or None,
-        source_address=(server.source, 0) if server.source else None,
         timeout=limit,
         use_tls=server.security == "tls",
         start_tls=False,  # `_start_tls` does it: aiosmtplib would pass over injected bytes
-        tls_context=None if server.security == "none" else _tls_context(server.ca_file),
+        tls_context=_tls_context(server),
     )
 
 
+async def _where(server: Server) -> dict[str, Any]:
+    """What aiosmtplib is to connect to: a name, or a socket that is connected already."""
+    if server.address:
+        return {"sock": await _connect(server)}
+    source = (server.source, 0) if server.source else None
+    return {"hostname": server.host, "port": server.port, "source_address": source}
+
+
+async def _connect(server: Server) -> socket.socket:
+    """A connection to `address`, and to nothing that its name might resolve to by now."""
+    v6 = ip_address(server.address).version == 6
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if server.source:
+            sock.bind((server.source, 0))
+        async with asyncio.timeout(CONNECT):
+            target = (server.address, server.port)
+            await asyncio.get_running_loop().sock_connect(sock, target)
+    except TimeoutError as error:
+        sock.close()
+        raise OSError(f"no connection within {CONNECT:g} s") from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _tls_context(server: Server) -> ssl.SSLContext | None:
+    if server.security == "none":
+        return None
+    return verifying(server.ca_file) if server.security in _VERIFIED else _unverifying()
+
+
+_VERIFIED = ("tls", "starttls")
+
+
 @lru_cache(maxsize=16)
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def verifying(ca_file: Path | None) -> ssl.SSLContext:
     """Certificate and host name verified, TLS 1.2 or newer; made once, it takes 20 ms."""
     try:
         return ssl.create_default_context(cafile=ca_file)
@@ -98,15 +171,53 @@ def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         raise ConnectionFailed(what, permanent=True) from None
 
 
+@lru_cache(maxsize=1)
+def _unverifying() -> ssl.SSLContext:
+    """For those of whom nothing is known: any certificate, TLS 1.2 or newer."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _wants_starttls(smtp: aiosmtplib.SMTP, server: Server) -> bool:
+    """Whether STARTTLS comes next; raises where it must and cannot."""
+    if server.security in ("none", "tls"):
+        return False
+    if smtp.supports_extension("starttls"):
+        return True
+    if server.security == "opportunistic":
+        return False
+    # To a relay a downgrade is for good (RFC 3207 §4.1); `direct` knows better of others.
+    raise EncryptionFailed(f"{server} does not offer STARTTLS", permanent=True)
+
+
 async def _start_tls(smtp: aiosmtplib.SMTP, server: Server) -> None:
-    """Upgrade, or fail: a submission does not fall back to clear text (RFC 3207 §4.1)."""
-    if not smtp.supports_extension("starttls"):
-        raise ConnectionFailed(f"{server} does not offer STARTTLS", permanent=True)
+    """Upgrade, or fail: the session does not fall back to clear text (RFC 3207 §4.1)."""
     tap = _Tap(smtp)
-    await smtp.starttls()
+    await smtp.starttls(server_hostname=server.host)
     if tap.injected:
         what = f"{server} or someone between us sent data before TLS began"
         raise ConnectionFailed(what, permanent=True)
+    if server.security == "dane" and not _published(smtp, server):
+        what = f"{server}: the certificate is none of those that DANE publishes"
+        raise EncryptionFailed(what)
+
+
+def _published(smtp: aiosmtplib.SMTP, server: Server) -> bool:
+    tls = smtp.get_transport_info("ssl_object")
+    return dane.verified(server.tlsa, _chain(tls), server.host, time.time())
+
+
+def _chain(tls: Any) -> list[bytes]:
+    """The certificates as the server showed them, DER, its own first."""
+    # Public since Python 3.13, and there before that.
+    shown = getattr(tls, "get_unverified_chain", None) or tls._sslobj.get_unverified_chain  # noqa: SLF001
+    chain = shown() or []
+    return [one if isinstance(one, bytes) else one.public_bytes(_DER) for one in chain]
+
+
+_DER = 2  # _ssl.ENCODING_DER
 
 
 class _Tap(asyncio.Protocol):

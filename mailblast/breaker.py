@@ -1,0 +1,196 @@
+"""The circuit breaker: when to stop by itself, before the damage is done.
+
+Rule: this module is told what became of each message and nothing else.  It counts for each
+destination and for the run, and says when a threshold is passed.  Whoever hears it pauses;
+nobody is suppressed for it: these are faults of ours, or of the list.
+
+    blocked         refused for our reputation, or as spam    pauses the destination
+    authentication  SPF, DKIM or DMARC does not pass          pauses the run
+    hard bounces    addresses or domains that are dead        pauses the run
+    complaints      recipients call it spam                   pauses the run
+
+A receiver that is sent to in spite of its refusals blocks for longer ("if messages start
+bouncing or being deferred, reduce the sending volume", Google support answer 81126, read
+2026-07).  The thresholds are ours; other senders' services stop at 5 % hard bounces and at
+0.3 % complaints too.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mailblast.campaign import Thresholds
+from mailblast.event import EventKind
+from mailblast.reason import Reason
+
+LEAST_COMPLAINTS = 3  # one angry reader of 200 is no trend
+
+_HARD = frozenset(
+    {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
+)
+_BLOCKED = frozenset({Reason.BLOCKED_REPUTATION, Reason.SPAM_CONTENT, Reason.RELAY_DENIED})
+_PARTS = 1_000_000  # shares are compared in whole numbers, so that a threshold is exact
+
+
+class Fault(StrEnum):
+    """What the breaker trips for."""
+
+    BLOCKED = "blocked"
+    AUTHENTICATION = "authentication"
+    HARD_BOUNCES = "hard-bounces"
+    COMPLAINTS = "complaints"
+
+
+_ADVICE = {
+    Fault.BLOCKED: "Read the replies (mailblast report), ask that provider's postmaster, and "
+    "send less. Waiting a day helps more often than anything else.",
+    Fault.AUTHENTICATION: "Mend SPF, DKIM or DMARC first: mailblast report has the replies.",
+    Fault.HARD_BOUNCES: "Ask where the list is from and how old it is, and clean it.",
+    Fault.COMPLAINTS: "Ask whether these people agreed to get this, and make it easy to leave.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A threshold was passed: for a destination, or for the run (`destination` is "")."""
+
+    destination: str
+    fault: Fault
+    why: str
+
+    @property
+    def advice(self) -> str:
+        """What to do before going on."""
+        return f"{_ADVICE[self.fault]} Then: mailblast send … --resume-paused"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was heard of messages, at one destination or in the run."""
+
+    answered: int = 0  # accepted, refused or bounced; and deferred for a fault of ours
+    hard: int = 0
+    blocked: int = 0
+    complaints: int = 0
+    unauthenticated: set[int] = field(default_factory=set)  # the first deliveries of these
+    tripped: bool = False
+
+
+class Breaker:
+    """Counts, and trips."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._thresholds = thresholds
+        self._hard = round(thresholds.hard * _PARTS)
+        self._blocked = round(thresholds.blocked * _PARTS)
+        self._complaints = round(thresholds.complaints * _PARTS)
+        self._run = Counts()
+        self._destinations: dict[str, Counts] = {}
+
+    def happened(
+        self, destination: str, delivery: int, kind: EventKind, reason: Reason | None = None
+    ) -> Trip | None:
+        """Count what became of a delivery; the trip, if this passed a threshold.
+
+        What is put off for a fault of the recipient's or of the destination's is no verdict
+        yet, and not counted.  After a trip, the same destination (or the run) gives no
+        further one until `rearm`.
+        """
+        here = self._destinations.get(destination)
+        if here is None:
+            here = self._destinations[destination] = Counts()
+        if kind is EventKind.ACCEPTED:
+            here.answered += 1
+            self._run.answered += 1
+            # More accepted can pass the minimum; with nothing bad there is nothing to see.
+            if not (self._run.hard or self._run.complaints or here.blocked):
+                return None
+        elif not self._count(here, delivery, kind, reason):
+            return None
+        return self._run_trip(destination, here) or self._destination_trip(
+            destination, here
+        )
+
+    def _count(
+        self, here: Counts, delivery: int, kind: EventKind, reason: Reason | None
+    ) -> bool:
+        """Count something else than an acceptance; says whether it counts."""
+        blocked = reason in _BLOCKED
+        unauthenticated = reason is Reason.POLICY_AUTH
+        verdict = kind in (EventKind.REFUSED, EventKind.BOUNCED)
+        complaint = kind is EventKind.COMPLAINED
+        ours = kind is EventKind.DEFERRED and (blocked or unauthenticated)
+        if not (verdict or complaint or ours):
+            return False
+        for counts in (here, self._run):
+            # What bounced or was complained of had been accepted, and was counted then.
+            counts.answered += kind is EventKind.REFUSED or ours
+            counts.hard += verdict and reason in _HARD
+            counts.blocked += blocked
+            counts.complaints += complaint
+        if unauthenticated and len(here.unauthenticated) < self._thresholds.authentication:
+            here.unauthenticated.add(delivery)
+        return True
+
+    def _run_trip(self, destination: str, here: Counts) -> Trip | None:
+        run = self._run
+        if run.tripped:
+            return None
+        fault, why = None, ""
+        if len(here.unauthenticated) >= self._thresholds.authentication:
+            fault = Fault.AUTHENTICATION
+            why = (
+                f"{destination} refuses our authentication: it said so of "
+                f"{len(here.unauthenticated)} recipients."
+            )
+        elif run.answered >= self._thresholds.minimum:
+            if run.hard * _PARTS > self._hard * run.answered:
+                fault = Fault.HARD_BOUNCES
+                why = _sentence(run.hard, run.answered, "do not exist any more", self._hard)
+            elif (
+                run.complaints >= LEAST_COMPLAINTS
+                and run.complaints * _PARTS > self._complaints * run.answered
+            ):
+                fault = Fault.COMPLAINTS
+                why = _sentence(
+                    run.complaints, run.answered, "complained", self._complaints
+                )
+        if fault is None:
+            return None
+        run.tripped = True
+        return Trip("", fault, why)
+
+    def _destination_trip(self, destination: str, here: Counts) -> Trip | None:
+        least = self._thresholds.minimum_destination
+        if here.tripped or self._run.tripped or here.answered < least:
+            return None
+        if here.blocked * _PARTS <= self._blocked * here.answered:
+            return None
+        here.tripped = True
+        said = f"were refused by {destination} as unwanted"
+        why = _sentence(here.blocked, here.answered, said, self._blocked)
+        return Trip(destination, Fault.BLOCKED, why)
+
+    def rearm(self, destination: str = "") -> None:
+        """Begin to count anew for a destination, or for the whole run."""
+        if destination:
+            self._destinations.pop(destination, None)
+        else:
+            self._run = Counts()
+            self._destinations.clear()
+
+    def take_over(self, destination: str, counts: Counts) -> None:
+        """Add what an earlier process of this run counted at a destination.
+
+        Nothing trips by it; the next answer may.
+        """
+        here = self._destinations.setdefault(destination, Counts())
+        for each in (here, self._run):
+            each.answered += counts.answered
+            each.hard += counts.hard
+            each.blocked += counts.blocked
+            each.complaints += counts.complaints
+
+
+def _sentence(count: int, of: int, what: str, threshold: int) -> str:
+    share, limit = 100 * count / of, 100 * threshold / _PARTS
+    return f"{count:,} of {of:,} recipients {what}: {share:.3g} %, more than {limit:g} %."

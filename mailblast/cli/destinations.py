@@ -1,0 +1,123 @@
+"""Who is sent to, and how gently: destinations."""
+
+from pathlib import Path
+
+import click
+
+from mailblast.campaign import find_workspace, load, load_limits
+from mailblast.campaign.forms import DOMAIN, HOST, Form
+from mailblast.cli.base import json_option, put_json
+from mailblast.errors import Refusal, UserError
+from mailblast.keys import STATE
+from mailblast.learnt import KIND, Learnt
+from mailblast.provider import Destinations
+from mailblast.runbook import RunBook
+from mailblast.terminal import Screen
+from mailblast.terminal.destinations import explanation, listing, rulings_as_json
+
+
+class _ListedByDefault(click.Group):
+    """`destinations`, alone or with a campaign, is `destinations list`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ListedByDefault)
+def destinations() -> None:
+    """Who is sent to, and how gently.  `list` may be left out."""
+
+
+campaign_argument = click.argument(
+    "campaign",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+
+
+@destinations.command("list")
+@campaign_argument
+@json_option
+def destinations_list(campaign: Path | None, as_json: bool) -> None:
+    """The limits that apply to CAMPAIGN, and what was learnt of destinations.
+
+    Without CAMPAIGN, those of the workspace for mail that goes straight to its recipients.
+    """
+    table, learnt = _known(campaign)
+    if as_json:
+        put_json(
+            {
+                "default": rulings_as_json(table.rulings("")),
+                "destinations": {
+                    name: rulings_as_json(table.rulings(name)) for name in table.named()
+                },
+                "learnt": [one.to_document() for one in learnt],
+            }
+        )
+        return
+    screen = Screen()
+    for line in listing(table, learnt):
+        screen.say(line)
+
+
+@destinations.command("explain")
+@click.argument("domain")
+@campaign_argument
+@click.option(
+    "--mx",
+    "hosts",
+    metavar="HOST",
+    multiple=True,
+    help="As if this were its mail host; may be given more than once.",
+)
+@json_option
+def destinations_explain(
+    domain: str, campaign: Path | None, hosts: tuple[str, ...], as_json: bool
+) -> None:
+    """Which destination DOMAIN belongs to, with which limits, and which rules say so.
+
+    Nothing is looked up: --mx says what the DNS would say.
+    """
+    table, learnt = _known(campaign)
+    domain = _taken(DOMAIN, domain)
+    placed = table.place(domain, [_taken(HOST, host) for host in hosts])
+    rulings = table.rulings(placed.destination, placed.provider)
+    here = next((one for one in learnt if one.name == placed.destination), None)
+    if as_json:
+        put_json(
+            {
+                "domain": domain,
+                "destination": placed.destination,
+                "provider": placed.provider,
+                "why": placed.why,
+                "limits": rulings_as_json(rulings),
+                "learnt": here.to_document() if here else None,
+            }
+        )
+        return
+    screen = Screen()
+    for line in explanation(domain, placed, rulings, here):
+        screen.say(line)
+
+
+def _known(campaign: Path | None) -> tuple[Destinations, list[Learnt]]:
+    """What applies, and what was learnt.  Raises Problems."""
+    workspace = find_workspace(campaign or Path())
+    if campaign is not None:
+        table = Destinations.of(load(campaign, workspace))
+    else:
+        throttles, profiles = load_limits(workspace)
+        table = Destinations(profiles, throttles, direct=True)
+    state = workspace / STATE
+    # A look begins no workspace.
+    documents = RunBook(state).all(KIND) if state.is_dir() else []
+    return table, sorted(map(Learnt.from_document, documents), key=lambda one: one.name)
+
+
+def _taken(form: Form, text: str) -> str:
+    taken = form.take(text)
+    if isinstance(taken, Refusal):
+        raise UserError(f"{text}: {taken}")
+    return str(taken)

@@ -1,0 +1,130 @@
+"""A real Exim for a test: an instance of its own, which nothing of the system's knows.
+
+    with Exim("b.example", address="127.0.3.2", port=…) as server:
+        …                                            server.messages()
+
+Debian's package conflicts with Postfix's, so its program is unpacked instead of installed:
+`.ci/run` does it.  It takes any recipient in its domain into one Maildir.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from postfix import OWNER, greets, until
+
+UNPACKED = Path(__file__).parents[1] / ".exim/usr/sbin/exim4"
+EXIM = str(UNPACKED) if UNPACKED.exists() else shutil.which("exim4", path="/usr/sbin")
+
+
+def _has_user() -> bool:
+    try:
+        pwd.getpwnam("Debian-exim")  # compiled in: it starts for nobody else
+    except KeyError:
+        return False
+    return os.geteuid() == 0
+
+
+needs_exim = pytest.mark.skipif(
+    EXIM is None or not _has_user(),
+    reason="needs root, Exim and its user (.ci/run unpacks the one and adds the other)",
+)
+
+_SETTINGS = """\
+exim_user = {owner}
+exim_group = {owner}
+exim_path = {home}/exim4
+deliver_drop_privilege
+never_users =
+spool_directory = {home}/spool
+log_file_path = {home}/%slog
+pid_file_path = {home}/pid
+primary_hostname = mx.{domain}
+daemon_smtp_ports = {port}
+local_interfaces = {address}
+host_lookup =
+rfc1413_query_timeout = 0s
+keep_environment =
+tls_advertise_hosts = {tls}
+{certificate}
+acl_smtp_rcpt = rcpt
+begin acl
+rcpt:
+  accept domains = {domain}
+  deny message = relay not permitted
+begin routers
+here:
+  driver = accept
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  directory = {home}/mail
+  maildir_format
+  user = {owner}
+  group = {owner}
+"""
+
+
+class Exim:
+    """A mail host of one domain.  `certificate` is a PEM file with its key and chain."""
+
+    def __init__(
+        self, domain: str, *, address: str, port: int, certificate: Path | None = None
+    ) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="mbex-", dir="/tmp"))
+        self.address, self.port = address, port
+        self._domain, self._certificate = domain, certificate
+
+    def __enter__(self) -> "Exim":
+        # All of it belongs to nobody: it starts itself anew, without rights, to deliver.
+        shutil.copy(str(EXIM), self.home / "exim4")
+        if self._certificate:
+            shutil.copy(self._certificate, self.home / "server.pem")
+        (self.home / "conf").write_text(self._settings())
+        for path in (self.home, *self.home.iterdir()):
+            os.chown(path, OWNER, OWNER)
+        (self.home / "exim4").chmod(0o755)
+        os.chown(self.home / "conf", 0, 0)  # it reads no settings that others may change
+        self._process = subprocess.Popen(
+            [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            until(lambda: greets(self.address, self.port), "Exim does not answer")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def messages(self) -> list[bytes]:
+        """The messages that it has delivered."""
+        return [path.read_bytes() for path in sorted((self.home / "mail").glob("new/*"))]
+
+    def log(self) -> str:
+        """What it has logged."""
+        return "".join(path.read_text() for path in self.home.glob("*log"))
+
+    def _settings(self) -> str:
+        file = self._certificate and self.home / "server.pem"
+        return _SETTINGS.format(
+            owner=OWNER,
+            home=self.home,
+            domain=self._domain,
+            address=self.address,
+            port=self.port,
+            tls="*" if file else "",
+            certificate=f"tls_certificate = {file}\ntls_privatekey = {file}"
+            if file
+            else "",
+        )
