@@ -1,17 +1,18 @@
 // The peer: nodemailer's pool with a compiled nunjucks template and an RSA-2048 signature.
 //
-//     node peer.js MESSAGES CONNECTIONS KEY.pem PORT
+//     node peer.js PACKAGE MESSAGES CONNECTIONS KEY.pem PORT
 //
-// Run in the directory of its node_modules; prints the messages a second, its start excluded.
+// PACKAGE is the name under which nodemailer is installed.  Run in the directory of its
+// node_modules; prints the messages a second, its start excluded.
 const { readFileSync } = require('fs');
 const { join } = require('path');
 const { createRequire } = require('module');
 
 const installed = createRequire(join(process.cwd(), 'package.json'));
-const nodemailer = installed('nodemailer');
 const nunjucks = installed('nunjucks');
 
-const [messages, connections, key, port] = process.argv.slice(2);
+const [package_, messages, connections, key, port] = process.argv.slice(2);
+const nodemailer = installed(package_);
 const environment = new nunjucks.Environment(null, { autoescape: true });
 const template = (name) =>
   nunjucks.compile(readFileSync(join(__dirname, name), 'utf8'), environment);
