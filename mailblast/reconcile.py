@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailblast import bounce, tag
-from mailblast.bounce import Notice, Report
+from mailblast.bounce import Kind, Notice, Report
 from mailblast.disposition import Outcome, address_is_dead
 from mailblast.errors import Refusal
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger import Delivery, Ledger, Returned
 from mailblast.mailbox import Mail
-from mailblast.reason import Reason, classify
+from mailblast.reason import Reason
 from mailblast.suppression import Entry
 from mailblast.tag import Keyring
 
@@ -64,7 +64,9 @@ class Reconcile:
 
     def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
         notice = bounce.read(content)
-        if isinstance(notice, Refusal):
+        if isinstance(notice, Refusal) or notice.kind is not Kind.BOUNCE:
+            return _Found("other")
+        if not notice.reports:
             return _Found("other")
         delivery = self._delivery(notice, now)
         if delivery is None:
@@ -78,9 +80,7 @@ class Reconcile:
     def _event(
         self, kind: EventKind, report: Report, delivery: Delivery, digest: bytes, now: float
     ) -> _Found:
-        reason = None
-        if kind is EventKind.BOUNCED:
-            reason = classify(report.code, report.status, report.text)
+        reason = report.reason if kind is EventKind.BOUNCED else None
         outcome = Outcome(kind, reason, report.code, report.status, report.text)
         fact = Event(
             delivery.id, kind, now, 0, reason, report.code, report.status, report.text,

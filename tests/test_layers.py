@@ -25,7 +25,10 @@ LAYERS = [
     "compose.canspam", "compose.header", "compose.body", "compose.attachment",
     "compose.fields", "compose.sources", "compose.structure", "compose",
     "disposition", "throttle", "schedule", "smtp.command", "smtp.protocol",
-    "bounce.notice", "bounce.parts", "bounce.dsn", "bounce",
+    "bounce.notice", "bounce.charset", "bounce.parts", "bounce.message",
+    "bounce.diagnostic", "bounce.passage", "bounce.verdict", "bounce.forms",
+    "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
+    "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
     # edges: files, the network and the database
     "secret", "content", "mailbox",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
@@ -39,8 +42,8 @@ LAYERS = [
     "send.feeder", "send.dispatch", "send.prepare", "send.prove",
     "send", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
-    "terminal.words", "terminal.progress", "terminal",
-    "cli.base", "cli.sending", "cli.account", "cli.optout", "cli", "__main__",
+    "terminal.words", "terminal.progress", "terminal.notices", "terminal",
+    "cli.base", "cli.sending", "cli.account", "cli.bounces", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

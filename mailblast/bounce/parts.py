@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mailblast.bounce import charset
 from mailblast.errors import Refusal
 
 # A notice has its report before the message it returns: that may be of any size and is not
@@ -77,6 +78,13 @@ class Part:
             case "base64":
                 return _from_base64(body)
         return body
+
+    def prose(self, limit: int) -> str:
+        """The first `limit` bytes of the body as text to read, markup taken off."""
+        text = charset.decode(self.decoded(limit), self.parameter("charset"))
+        if self.type == "text/html":
+            return charset.plain(text)
+        return text.replace("\r", "")
 
 
 def read(content: bytes) -> tuple[Part, ...] | Refusal:

@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 
 from mailblast import __version__
-from mailblast.cli.account import bounces, report, show
+from mailblast.cli.account import report, show
+from mailblast.cli.bounces import bounces
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import init, keys, preview, send
 from mailblast.errors import MailblastError

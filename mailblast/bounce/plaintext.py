@@ -1,0 +1,71 @@
+"""Notices in words alone, from before and beside the standard.
+
+Rule: a mail is a bounce by its form (`forms`), or by at least two signs that do not depend
+on one another: who sent it and to which return path, what its subject says, what its words
+say.
+"""
+
+from mailblast.bounce import naming, verdict
+from mailblast.bounce.forms import FORMS, SIGNS, Form
+from mailblast.bounce.message import MAX_ADDRESS, Message
+from mailblast.bounce.notice import Kind, Notice
+from mailblast.bounce.passage import MAX_PASSAGE, Passage
+from mailblast.bounce.verdict import Finding
+from mailblast.smtp.reply import printable
+
+
+def read(message: Message) -> Notice | None:
+    """Read a notice that has no delivery status."""
+    head = f"{message.sender}\n{message.subject}\n{message.explanation}"
+    form = next((form for form in FORMS if form.sign.search(head)), None)
+    if form is None and not is_bounce(message):
+        return None
+    found, way = naming.recipients(message, form)
+    rule = f"{form.name if form else 'plaintext'}: {way}"
+    shared = _shared(message.explanation, found, form)
+    findings = (_finding(message, form, one, shared) for one in found)
+    reports = tuple(verdict.report(one, rule) for one in findings)
+    return Notice(Kind.BOUNCE, reports, rule=rule)
+
+
+def is_bounce(message: Message) -> bool:
+    """Whether two signs at least say so, one of them in words."""
+    if message.head.value("x-failed-recipients"):
+        return True
+    who = message.null_path or SIGNS.sender.search(message.sender) is not None
+    subject = SIGNS.subject.search(message.subject) is not None
+    words = SIGNS.words.search(message.explanation) is not None
+    return who + subject + words >= 2
+
+
+def _finding(message: Message, form: Form | None, one: Passage, shared: str) -> Finding:
+    told = _tells(one.text)
+    return Finding(
+        printable(one.address)[:MAX_ADDRESS],
+        _action(message, form),
+        said=one.text if told else shared,
+        around="" if told else one.text,
+        reason=form.reason if form else None,
+    )
+
+
+def _action(message: Message, form: Form | None) -> str:
+    if form is not None and form.action:
+        return form.action
+    delayed = SIGNS.delayed.search(f"{message.subject}\n{message.explanation}")
+    return "delayed" if delayed else "failed"
+
+
+def _tells(text: str) -> bool:
+    """Whether a passage says why: words, not only a date or a name."""
+    return len(text.split()) >= 2
+
+
+def _shared(text: str, found: list[Passage], form: Form | None) -> str:
+    """What is said of all recipients together: below the last, else all there is."""
+    if form is not None and form.said is not None:
+        said = form.said.search(text)
+        if said is not None:
+            return (said.groupdict().get("said") or said[0]).strip()[:MAX_PASSAGE]
+    below = text[max((one.end for one in found), default=0) :].strip()
+    return (below if _tells(below) else text.strip())[:MAX_PASSAGE]

@@ -1,0 +1,104 @@
+"""What a report of a recipient comes to: reason, permanent or not, hard or not.
+
+Rule: the words decide first, the status and the code next, and `Action` alone says whether
+it is over (RFC 3464 §2.3.3).  Words are those of the diagnostic; only where these say
+nothing do those of the explanation count.
+"""
+
+from dataclasses import dataclass
+
+from mailblast.bounce import diagnostic
+from mailblast.bounce.notice import Report
+from mailblast.reason import Reason, classify
+from mailblast.smtp.reply import printable
+
+MAX_HOST = 255
+# What an address dies of, and a domain.
+_DEAD = frozenset({Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID})
+_OVER = frozenset({"failed", "delayed"})
+_UNSPECIFIC = (".0.0", ".4.7")
+# Too little to tell one failure from another: what stands around it may say more.
+_VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR, Reason.POLICY_AUTH})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a reader found of one recipient, as it stands there.
+
+    `said` is the diagnostic, `around` the words of the explanation that concern this
+    recipient, `reason` what the form of a notice says by itself.
+    """
+
+    recipient: str
+    action: str = "failed"
+    status: str = ""
+    said: str = ""
+    around: str = ""
+    original: str = ""
+    mta: str = ""
+    reporting: str = ""
+    reason: Reason | None = None
+
+
+def report(finding: Finding, rule: str) -> Report:
+    """Judge a finding; `rule` says how it was found."""
+    said = diagnostic.said(finding.said)
+    around = diagnostic.said(finding.around) if finding.around else said
+    status = _specific(finding.status, said.status, around.status)
+    code = said.code or _agreeing(around.code, status)
+    reason = _reason(finding, code, status) if finding.action in _OVER else None
+    permanent = _permanent(finding.action, status, code)
+    return Report(
+        recipient=finding.recipient,
+        original=finding.original,
+        action=finding.action,
+        status=status,
+        code=code,
+        text=printable(finding.said or finding.around),
+        mta=printable(finding.mta)[:MAX_HOST],
+        reporting=printable(finding.reporting)[:MAX_HOST],
+        reason=reason,
+        permanent=permanent,
+        hard=reason in _DEAD and permanent and not _after_data(finding),
+        rule=rule,
+    )
+
+
+def _reason(finding: Finding, code: int, status: str) -> Reason:
+    words = " ".join(finding.said.split())
+    reason = classify(code, status, words)
+    if reason in _VAGUE and finding.around:
+        around = " ".join(finding.around.split())
+        second = classify(0, "", around)
+        reason = reason if second in _VAGUE else second
+    if reason is Reason.OTHER and finding.reason is not None:
+        return finding.reason
+    return reason
+
+
+def _specific(status: str, said: str, around: str) -> str:
+    """The status given, unless the server said more.
+
+    Exim writes 5.0.0 ("other undefined", RFC 3463 §3.1) whatever the server's own code was,
+    and x.4.7 ("delivery time expired") only says that a queue gave up, not at what.
+    """
+    for other in (said, around):
+        if not status or (other and status[0] == other[0] and status[1:] in _UNSPECIFIC):
+            status = other or status
+    return status
+
+
+def _agreeing(code: int, status: str) -> int:
+    """A code found elsewhere, if it is of the class of the status."""
+    return code if not status or str(code)[0] == status[0] else 0
+
+
+def _permanent(action: str, status: str, code: int) -> bool:
+    if status:
+        return status[0] == "5"
+    return code // 100 == 5 if code else action == "failed"
+
+
+def _after_data(finding: Finding) -> bool:
+    """A server that refuses a recipient with the message knew the recipient before."""
+    return diagnostic.after_data(finding.said) or diagnostic.after_data(finding.around)
