@@ -13,7 +13,7 @@ _BOTH = re.compile(rf"(?<![\w.@/:-])([245][0-5]\d)[ -]+['\"#<(\[]?({_STATUS})")
 # The last answer of a server within the words of the one that gave up: Amazon SES writes
 # "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.0 …>".
 _LAST = re.compile(
-    rf"(?:expired|unable to deliver)[^<>]{{0,200}}<(([245]\d\d)[ -]({_STATUS})[^<>]{{0,1000}})>"
+    rf"(?:expired|unable to deliver)[^<>]{{0,200}}<([245]\d\d)[ -]({_STATUS})[^<>]{{0,1000}}>"
 )
 # Where a code can stand, the surest place first.
 _CODES = (
