@@ -5,7 +5,7 @@ on one another: who sent it and to which return path, what its subject says, wha
 say.
 """
 
-from mailblast.bounce import naming, verdict
+from mailblast.bounce import diagnostic, naming, verdict
 from mailblast.bounce.forms import FORMS, SIGNS, Form
 from mailblast.bounce.message import MAX_ADDRESS, Message
 from mailblast.bounce.notice import Kind, Notice
@@ -22,7 +22,7 @@ def read(message: Message) -> Notice | None:
         return None
     found, way = naming.recipients(message, form)
     rule = f"{form.name if form else 'plaintext'}: {way}"
-    shared = _shared(message.explanation, found, form)
+    shared = _stated(message, form) or _shared(message.explanation, found)
     findings = (_finding(message, form, one, shared) for one in found)
     reports = tuple(verdict.report(one, rule) for one in findings)
     return Notice(Kind.BOUNCE, reports, rule=rule)
@@ -39,7 +39,8 @@ def is_bounce(message: Message) -> bool:
 
 
 def _finding(message: Message, form: Form | None, one: Passage, shared: str) -> Finding:
-    told = _tells(one.text)
+    stated = form is not None and form.said is not None
+    told = _tells(one.text) and not stated
     return Finding(
         printable(one.address)[:MAX_ADDRESS],
         _action(message, form),
@@ -61,11 +62,16 @@ def _tells(text: str) -> bool:
     return len(text.split()) >= 2
 
 
-def _shared(text: str, found: list[Passage], form: Form | None) -> str:
-    """What is said of all recipients together: below the last, else all there is."""
-    if form is not None and form.said is not None:
-        said = form.said.search(text)
-        if said is not None:
-            return (said.groupdict().get("said") or said[0]).strip()[:MAX_PASSAGE]
+def _stated(message: Message, form: Form | None) -> str:
+    """What is said of all recipients, where the form says so."""
+    said = form.said.search(message.explanation) if form and form.said else None
+    return said["said"].strip()[:MAX_PASSAGE] if said else ""
+
+
+def _shared(text: str, found: list[Passage]) -> str:
+    """What is said of all recipients together: below the last of them, else anywhere."""
     below = text[max((one.end for one in found), default=0) :].strip()
-    return (below if _tells(below) else text.strip())[:MAX_PASSAGE]
+    says_why = (
+        diagnostic.code(below) or diagnostic.status(below) or SIGNS.words.search(below)
+    )
+    return (below if says_why else text.strip())[:MAX_PASSAGE]
