@@ -39,6 +39,7 @@ READERS: tuple[Reader, ...] = (
     dsn.read,
     aggregate.read,
     ses.read,
+    autoreply.titled,
     plaintext.read,
     autoreply.read,
     autoreply.unsubscribe,

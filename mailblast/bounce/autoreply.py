@@ -29,6 +29,7 @@ _QUOTED = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _RE = re.compile(r"(?:re|aw|sv|antw?|odp|vs)\s*:", re.IGNORECASE)
+_ANSWERS = {"in-reply-to", "references"}
 # A mailing list, a newsletter, a ticket system: RFC 2369, RFC 2919.
 _LISTS = ("list-id", "list-unsubscribe", "list-post")
 
@@ -53,32 +54,47 @@ _LEAVE_SUBJECT = _pattern("unsubscribe", "subject")
 _LEAVE_WORDS = _pattern("unsubscribe", "words")
 
 
+def titled(message: Message) -> Notice | None:
+    """Read an automatic answer that says in its subject that it is one.
+
+    That is asked before anybody looks for a bounce: "this account is disabled" may stand in
+    the answer of an account that is not.
+    """
+    if _from_list(message) or not _SUBJECT.search(message.subject):
+        return None
+    sign = _matching(message, _DEFINITE) or next(iter(_supporting(message)), "")
+    return Notice(Kind.AUTOREPLY, rule=f"subject and {sign}") if sign else None
+
+
 def read(message: Message) -> Notice | None:
     """Read an automatic answer: the field or the words it is known by are its rule."""
-    if any(message.head.value(name) for name in _LISTS):
+    if _from_list(message):
         return None
     field = _matching(message, _DEFINITE)
     if field:
         return Notice(Kind.AUTOREPLY, rule=field)
-    supporting = [name for name, pattern in _SUPPORTING if _has(message, name, pattern)]
-    supporting = (
-        supporting[:1] if set(supporting) == {"in-reply-to", "references"} else supporting
-    )
-    if message.null_path:
-        supporting.append("empty return path")
-    if _WORDS.search(_first_lines(message)):
-        supporting.append("words")
-    subject = _SUBJECT.search(message.subject) is not None
-    if subject and supporting:
-        return Notice(Kind.AUTOREPLY, rule=f"subject and {supporting[0]}")
+    found = _supporting(message)
     # Whoever writes with an empty return path is no person.
-    answers = {"in-reply-to", "references"} & set(supporting) or _RE.match(message.subject)
+    answers = _ANSWERS & set(found) or _RE.match(message.subject)
     if message.null_path and answers:
         return Notice(Kind.AUTOREPLY, rule="empty return path of an answer")
-    person = {"in-reply-to", "references", "words"}  # a person's answer has these too
-    if len(supporting) >= 2 and not set(supporting) <= person and "words" in supporting:
-        return Notice(Kind.AUTOREPLY, rule=" and ".join(supporting))
+    if "words" in found and not set(found) <= _ANSWERS | {"words"}:
+        return Notice(Kind.AUTOREPLY, rule=" and ".join(found))
     return None
+
+
+def _supporting(message: Message) -> list[str]:
+    """The signs that support; a person's answer may have some of them too."""
+    found = [name for name, pattern in _SUPPORTING if _has(message, name, pattern)]
+    if message.null_path:
+        found.append("empty return path")
+    if _WORDS.search(_first_lines(message)):
+        found.append("words")
+    return found
+
+
+def _from_list(message: Message) -> bool:
+    return any(message.head.value(name) for name in _LISTS)
 
 
 def challenge(message: Message) -> Notice | None:
@@ -97,7 +113,7 @@ def challenge(message: Message) -> Notice | None:
 
 def unsubscribe(message: Message) -> Notice | None:
     """Read a wish to leave, in the subject or at the beginning of what a person wrote."""
-    if any(message.head.value(name) for name in _LISTS):
+    if _from_list(message):
         return None
     if _LEAVE_SUBJECT.search(message.subject):
         return Notice(Kind.UNSUBSCRIBE, rule="subject")
