@@ -10,7 +10,6 @@ import pytest
 
 from mailblast import bounce
 from mailblast.bounce import Notice
-from mailblast.bounce.forms import FORMS
 
 MAILS = Path(__file__).parent / "notices"
 EXPECTED = tomllib.loads((MAILS / "expected.toml").read_text())

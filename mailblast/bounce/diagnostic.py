@@ -18,7 +18,7 @@ _LAST = re.compile(
 # Where a code can stand, the surest place first.
 _CODES = (
     re.compile(
-        r"""(?:^|\bsaid\b[^\n]{0,40}?:|\breturned?:?|<<<|\bresponse:?)[ \t"'<(\[]*
+        r"""(?:^|\bsaid\b[^\n]{0,40}?:|\breturned?:?|<<<|\bresponse:?)[ \t]{0,20}["'<(\[]{0,3}
         ([245][0-5]\d)(?=[ :;#>-]|\)?$)""",
         re.IGNORECASE | re.MULTILINE | re.VERBOSE,
     ),
@@ -28,7 +28,7 @@ _CODES = (
         re.IGNORECASE | re.VERBOSE,
     ),
     re.compile(
-        r"""(?:[:;>)'"\]…]|\.\.\.)[ \t"'<(\[]*
+        r"""(?:[:;>)'"\]…]|\.\.\.)[ \t]{0,20}["'<(\[]{0,3}
         ([245][0-5]\d)(?=[ -]\S|[ :;-]*$|[ >)\]:])""",
         re.MULTILINE | re.VERBOSE,
     ),
