@@ -3,13 +3,23 @@
 One taxonomy for what is said at the door and for what comes back later, so that both stand
 in one table.  Every reason has a scope; only a fault of the recipient may ever suppress a
 recipient.
+
+What servers say is data: the rules lie in `replies/*.toml`, in four kinds.  A reply is
+judged by its words first, then by the provider's own codes, then by the enhanced status
+code, then by the basic code; within a kind the first rule decides.  Providers give the same
+code meanings of their own, and say the true reason in words.
 """
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from mailblast.phrase import MAX_TEXT, Phrases
 
 
 class Scope(StrEnum):
@@ -53,7 +63,7 @@ class Reason(StrEnum):
 
     @property
     def scope(self) -> Scope:
-        """Whom this reason concerns."""
+        """Whom this reason concerns, unless a rule knows better."""
         return _SCOPE.get(self, Scope.RECIPIENT)
 
 
@@ -72,50 +82,200 @@ _SCOPE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of `replies.toml`: what a text, a status or a code means."""
+class Meaning:
+    """What a refusal means.
+
+    `rule` is the name of the rule that decided, "" if none did.  `rest` is for how many
+    seconds the destination is to be left alone, because it said *slower*.  `pause` is true
+    of what no retry mends: it blocks us for good, or the fault is ours, be it dressed as a
+    4yz.  `generic` is true of an `invalid-recipient` whose words leave it open whether the
+    address exists.
+    """
 
     reason: Reason
-    text: re.Pattern[str] | None
-    status: re.Pattern[str] | None
-    codes: frozenset[int]
+    scope: Scope
+    rule: str = ""
+    rest: float = 0.0
+    pause: bool = False
+    generic: bool = False
 
-    def fits(self, code: int, status: str, text: str) -> bool:
-        """Whether all that this rule asks for is there."""
+
+_NOTHING = Meaning(Reason.OTHER, Reason.OTHER.scope)
+
+
+def classify(code: int, status: str, text: str, provider: str = "") -> Reason:
+    """The reason in `meaning`."""
+    return meaning(code, status, text, provider).reason
+
+
+def meaning(code: int, status: str, text: str, provider: str = "") -> Meaning:
+    """What a refusal means: what the first rule says that fits, else `other`.
+
+    `code` is the SMTP code or 0, `status` the enhanced status code or "", `text` what was
+    said, of which the first 2,000 characters count.  Where code or status are not given,
+    those in the text are taken.  `provider` is who runs the destination, by its name in
+    `replies/*.toml`; who is unmistakable in the text need not be named.
+    """
+    book = _book()
+    said = _Said.of(code, status, text)
+    numbers = book.phrases.found(said.text)
+    providers = {book.marks[n] for n in numbers if n in book.marks} | {provider}
+    for number in sorted(numbers - book.marks.keys()):
+        if book.rules[number].fits(said, providers):
+            return book.rules[number].meaning
+    return book.coded(said, providers - {""})
+
+
+def permanent(code: int, status: str) -> bool | None:
+    """Whether a refusal is for good; None if neither code nor status says so.
+
+    The first digit of the code decides (RFC 5321 §4.2.1), whatever the status claims: a 421
+    with 5.7.32 is tried again.
+    """
+    return {"4": False, "5": True}.get(str(code)[0] if code else status[:1])
+
+
+# --- What was said -------------------------------------------------------------------------
+
+_STATUS = re.compile(r"(?<![\w.])[45]\.\d{1,3}\.\d{1,3}(?!\.?\w)")
+_CODE = re.compile(r"(?<![\w.@/#-])[45][0-5]\d(?=[ -]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A refusal, its codes completed from its text."""
+
+    code: int
+    statuses: tuple[str, ...]  # their class is that of the code
+    text: str
+    permanent: bool | None
+
+    @classmethod
+    def of(cls, code: int, status: str, text: str) -> "_Said":
+        text = text[:MAX_TEXT]
+        if not code and (found := _CODE.search(text)):
+            code = int(found[0])
+        in_text = _STATUS.search(text)
+        given = [one for one in (status, in_text and in_text[0]) if one]
+        for_good = permanent(code, given[0] if given else "")
+        first = {None: "", False: "4", True: "5"}[for_good]
+        return cls(code, tuple(first + one[1:] for one in given), text, for_good)
+
+
+# --- The rules -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One `[[rule]]` of `replies/*.toml`."""
+
+    meaning: Meaning
+    sample: str
+    says: tuple[str, ...] = ()  # phrases; without, it is a rule of codes
+    statuses: frozenset[str] = frozenset()
+    codes: frozenset[int] = frozenset()
+    providers: frozenset[str] = frozenset()
+    only: bool = False  # its words mean this from these providers alone
+    permanent: bool | None = None
+
+    def fits(self, said: _Said, providers: Set[str]) -> bool:
+        """Whether what it asks for besides its words is there."""
         return (
-            (self.text is None or self.text.search(text) is not None)
-            and (self.status is None or self.status.fullmatch(status) is not None)
-            and (not self.codes or code in self.codes)
+            (self.permanent is None or self.permanent is said.permanent)
+            and (not self.only or not self.providers.isdisjoint(providers))
+            and (not self.statuses or not self.statuses.isdisjoint(said.statuses))
+            and (not self.codes or said.code in self.codes)
         )
 
 
-def _read_rules() -> tuple[Rule, ...]:
-    source = files("mailblast").joinpath("replies.toml").read_text(encoding="utf-8")
-    return tuple(
-        Rule(
-            Reason(rule["reason"]),
-            re.compile(rule["text"], re.IGNORECASE | re.VERBOSE)
-            if "text" in rule
-            else None,
-            re.compile(rule["status"]) if "status" in rule else None,
-            frozenset(rule.get("codes", ())),
-        )
-        for rule in tomllib.loads(source)["rule"]
+@dataclass(slots=True)
+class _Book:
+    """All rules, as they are looked up."""
+
+    rules: list[Rule] = field(default_factory=list)
+    phrases: Phrases = field(default_factory=Phrases)
+    marks: dict[int, str] = field(default_factory=dict)  # phrases that name a provider
+    by_code: dict[tuple[str, str | int], Meaning] = field(default_factory=dict)
+
+    def coded(self, said: _Said, providers: Iterable[str]) -> Meaning:
+        """What the codes mean: to these providers, to everybody else, by the class alone."""
+        for provider in (*sorted(providers), ""):
+            for key in (*said.statuses, said.code):
+                if found := self.by_code.get((provider, key)):
+                    return found
+        if said.permanent is False:
+            return self.by_code["", 400]
+        return _NOTHING
+
+    def enter(self, rule: Rule) -> None:
+        """Take in a rule; those entered before it go before it."""
+        number = len(self.rules)
+        self.rules.append(rule)
+        for phrase in rule.says:
+            self.phrases.add(phrase, number)
+        if not rule.says:
+            for provider in rule.providers or ("",):
+                for key in (*rule.statuses, *rule.codes):
+                    self.by_code.setdefault((provider, key), rule.meaning)
+
+
+def read_rules() -> Iterator[Rule]:
+    """Every rule there is, in the order in which they decide."""
+    for _, document in _documents():
+        yield from (_rule(table) for table in document.get("rule", ()))
+
+
+@cache
+def _book() -> _Book:
+    book = _Book()
+    for rule in read_rules():
+        book.enter(rule)
+    for _, document in _documents():
+        for provider, phrases in document.get("mark", {}).items():
+            for phrase in phrases:
+                number = -1 - len(book.marks)
+                book.marks[number] = provider
+                book.phrases.add(phrase, number)
+    return book
+
+
+# What is anybody's comes last: a provider's words mean more than the same words elsewhere.
+_LAST = ("us", "recipient", "message", "destination", "hints", "codes")
+
+
+def _documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    folder = files("mailblast").joinpath("replies")
+    names = sorted({one.name.removesuffix(".toml") for one in folder.iterdir()} - {*_LAST})
+    for name in (*names, *_LAST):
+        text = folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        yield name, tomllib.loads(text)
+
+
+def _rule(table: dict[str, Any]) -> Rule:
+    reason = Reason(table["reason"])
+    meaning = Meaning(
+        reason,
+        Scope(table.get("scope", reason.scope)),
+        table["name"],
+        float(table.get("rest", 0)),
+        table.get("pause", False),
+        table.get("generic", False),
+    )
+    return Rule(
+        meaning,
+        table["sample"],
+        tuple(table.get("says", ())),
+        frozenset(one for span in table.get("status", ()) for one in _statuses(span)),
+        frozenset(table.get("codes", ())),
+        frozenset(table.get("provider", ())),
+        table.get("only", False),
+        table.get("permanent"),
     )
 
 
-RULES = _read_rules()
-
-
-def classify(code: int, status: str, text: str) -> Reason:
-    """What a refusal means: the first rule of `replies.toml` that fits, else `other`.
-
-    `code` is the SMTP code or 0, `status` the enhanced status code or "", `text` what was
-    said.  The text comes first in the rules: providers reuse codes with meanings of their
-    own, and say the true reason in words.
-    """
-    text = text[:2000]
-    for rule in RULES:
-        if rule.fits(code, status, text):
-            return rule.reason
-    return Reason.OTHER
+def _statuses(span: str) -> Iterator[str]:
+    """The statuses in "5.1.1", "x.2.2" (4.2.2 and 5.2.2) or "5.7.606-649"."""
+    of, subject, detail = span.split(".")
+    first, _, last = detail.partition("-")
+    for number in range(int(first), int(last or first) + 1):
+        yield from (f"{one}.{subject}.{number}" for one in ("45" if of == "x" else of))
