@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-MAX_TEXT = 2_000  # as much as a reply keeps (smtp.reply); the reason stands at the beginning
+MAX_TEXT = (
+    2_000  # as much as a reply keeps (smtp.reply); the reason stands at the beginning
+)
 MAX_GAP = 10  # words that `*` may stand for: an IP address, a domain, half a sentence
 
 # Chinese, Japanese and Korean put no blanks between words: each character is one.

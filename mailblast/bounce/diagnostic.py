@@ -41,6 +41,7 @@ _DATA = re.compile(
     | step:[ ]data | \[body\] | \(data\)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_RCPT = re.compile(r"\bRCPT\b|does not like recipient", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,8 @@ def status(text: str) -> str:
 def after_data(text: str) -> bool:
     """Whether it was said of the message, once that had been sent, and not of an address."""
     return _DATA.search(text) is not None
+
+
+def to_rcpt(text: str) -> bool:
+    """Whether it was said of an address, in answer to RCPT."""
+    return _RCPT.search(text) is not None

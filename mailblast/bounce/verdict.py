@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mailblast.bounce import diagnostic
 from mailblast.bounce.notice import Report
-from mailblast.reason import Reason, classify
+from mailblast.reason import Meaning, Reason, meaning
 from mailblast.smtp.reply import printable
 
 MAX_HOST = 255
@@ -18,7 +18,7 @@ _DEAD = frozenset({Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID})
 _OVER = frozenset({"failed", "delayed"})
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
-_VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR, Reason.POLICY_AUTH})
+_VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,9 @@ def report(finding: Finding, rule: str) -> Report:
     around = diagnostic.said(finding.around) if finding.around else said
     status = _specific(finding.status, said.status, around.status)
     code = said.code or _agreeing(around.code, status)
-    reason = _reason(finding, code, status) if finding.action in _OVER else None
+    means = _meaning(finding, code, status) if finding.action in _OVER else None
     permanent = _permanent(finding.action, status, code)
+    dead = means is not None and means.reason in _DEAD
     return Report(
         recipient=finding.recipient,
         original=finding.original,
@@ -57,23 +58,21 @@ def report(finding: Finding, rule: str) -> Report:
         text=printable(finding.said or finding.around),
         mta=printable(finding.mta)[:MAX_HOST],
         reporting=printable(finding.reporting)[:MAX_HOST],
-        reason=reason,
+        reason=means and means.reason,
         permanent=permanent,
-        hard=reason in _DEAD and permanent and not _after_data(finding),
-        rule=rule,
+        hard=dead and permanent and not _alive(finding, status),
+        rule=f"{rule}; {means.rule}" if means and means.rule else rule,
     )
 
 
-def _reason(finding: Finding, code: int, status: str) -> Reason:
-    words = " ".join(finding.said.split())
-    reason = classify(code, status, words)
-    if reason in _VAGUE and finding.around:
-        around = " ".join(finding.around.split())
-        second = classify(0, "", around)
-        reason = reason if second in _VAGUE else second
-    if reason is Reason.OTHER and finding.reason is not None:
-        return finding.reason
-    return reason
+def _meaning(finding: Finding, code: int, status: str) -> Meaning:
+    means = meaning(code, status, " ".join(finding.said.split()))
+    if means.reason in _VAGUE and finding.around:
+        second = meaning(0, "", " ".join(finding.around.split()))
+        means = means if second.reason in _VAGUE else second
+    if means.reason is Reason.OTHER and finding.reason is not None:
+        return Meaning(finding.reason, finding.reason.scope)
+    return means
 
 
 def _specific(status: str, said: str, around: str) -> str:
@@ -99,6 +98,14 @@ def _permanent(action: str, status: str, code: int) -> bool:
     return code // 100 == 5 if code else action == "failed"
 
 
-def _after_data(finding: Finding) -> bool:
-    """A server that refuses a recipient with the message knew the recipient before."""
-    return diagnostic.after_data(finding.said) or diagnostic.after_data(finding.around)
+def _alive(finding: Finding, status: str) -> bool:
+    """Whether the address exists, whatever the words say.
+
+    A server that refuses a recipient with the message knew the recipient before; and x.2.x
+    speaks of a mailbox that is there (RFC 3463 §3.3), unless it was the answer to RCPT.
+    """
+    for words in (finding.said, finding.around):
+        if diagnostic.after_data(words):
+            return True
+    refused = any(diagnostic.to_rcpt(words) for words in (finding.said, finding.around))
+    return status[1:3] == ".2" and not refused
