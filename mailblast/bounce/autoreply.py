@@ -75,8 +75,7 @@ def read(message: Message) -> Notice | None:
         return Notice(Kind.AUTOREPLY, rule=field)
     found = _supporting(message)
     # Whoever writes with an empty return path is no person.
-    answers = _ANSWERS & set(found) or _RE.match(message.subject)
-    if message.null_path and answers:
+    if message.null_path and (len(found) > 1 or _RE.match(message.subject)):
         return Notice(Kind.AUTOREPLY, rule="empty return path of an answer")
     if "words" in found and not set(found) <= _ANSWERS | {"words"}:
         return Notice(Kind.AUTOREPLY, rule=" and ".join(found))

@@ -15,6 +15,9 @@ _BOTH = re.compile(rf"(?<![\w.@/:-])([245][0-5]\d)[ -]+['\"#<(\[]?({_STATUS})")
 _LAST = re.compile(
     rf"(?:expired|unable to deliver)[^<>]{{0,200}}<([245]\d\d)[ -]({_STATUS})[^<>]{{0,1000}}>"
 )
+# IronPort, and with it Amazon SES of old, puts the server's words behind its own:
+# "5.1.0 - Unknown address error 550-'5.7.1 … Access denied'".
+_QUOTED = re.compile(r"[245]\.\d\.\d{1,3} - [^\n']{3,60}? ([245]\d\d-'([^']{3,1500})')")
 # Where a code can stand, the surest place first.
 _CODES = (
     re.compile(
@@ -41,12 +44,12 @@ _DATA = re.compile(
     | step:[ ]data | \[body\] | \(data\)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_RCPT = re.compile(r"\bRCPT\b|does not like recipient", re.IGNORECASE)
+_RCPT = re.compile(r"\bRCPT(?![^\W_])|does not like recipient", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A diagnostic: SMTP code (0 if none), enhanced status ("" if none), the words."""
+    """A diagnostic: SMTP code (0 if none), enhanced status ("" if none), the server's words."""
 
     code: int
     status: str
@@ -58,6 +61,9 @@ def said(text: str) -> Said:
     last = _LAST.search(text)
     if last is not None:
         return Said(int(last[1]), last[2], text)
+    quoted = _QUOTED.search(text)
+    if quoted is not None:
+        return Said(int(quoted[1][:3]), status(quoted[1]) or status(text), quoted[1])
     both = _BOTH.search(text)
     if both is not None and both[1][0] == both[2][0]:
         return Said(int(both[1]), both[2], text)

@@ -72,7 +72,12 @@ def read(message: Message) -> Notice | Refusal | None:
         return Refusal(f"the delivery status names more than {MAX_REPORTS} recipients")
     first = groups[0] if groups else {}
     around = _around(message) if len(groups) < 50 else {}
-    found = (_report(group, first, around, rule) for group in groups)
+    named = (
+        [one.address for one in naming.recipients(message, None)[0]]
+        if _nameless(groups)
+        else []
+    )
+    found = (_report(group, first, around, named, rule) for group in groups)
     reports = tuple(report for report in found if report is not None)
     if not reports:
         return None
@@ -110,6 +115,14 @@ def _around(message: Message) -> dict[str, str]:
     return around
 
 
+def _nameless(groups: list[Group]) -> bool:
+    """Whether the only recipient is a program or a local user, with no address."""
+    names = ("final-recipient", "original-recipient")
+    return len(groups) == 1 and not any(
+        "@" in _address(groups[0].get(n, "")) for n in names
+    )
+
+
 # Groups
 
 
@@ -142,7 +155,9 @@ def _complete(group: Group) -> bool:
     )
 
 
-def _report(group: Group, first: Group, around: dict[str, str], rule: str) -> Report | None:
+def _report(
+    group: Group, first: Group, around: dict[str, str], named: list[str], rule: str
+) -> Report | None:
     original = _address(group.get("original-recipient", ""))
     final = _address(group.get("final-recipient", ""))
     said = _untyped(group.get("diagnostic-code", ""))
@@ -150,8 +165,10 @@ def _report(group: Group, first: Group, around: dict[str, str], rule: str) -> Re
     action = _action(group.get("action", ""), status or _status(said))
     if not action:
         return None
-    # An original that is an address beats a final that is none: "LOCAL; user".
-    recipient = final if "@" in final or "@" not in original else original
+    # An address beats what is none: "LOCAL; user", "|/usr/bin/vacation".
+    recipient = next((one for one in (final, original) if "@" in one), final or original)
+    if "@" not in recipient and len(named) == 1:
+        recipient = named[0]
     passage = around.get(recipient.lower()) or around.get(original.lower())
     return verdict.report(
         Finding(

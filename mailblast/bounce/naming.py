@@ -15,6 +15,9 @@ from mailblast.bounce.forms import SIGNS, Form
 from mailblast.bounce.message import Message
 from mailblast.bounce.passage import MAX_PASSAGE, MAX_PASSAGES, Passage
 
+# Exchange lists the recipients above this line and repeats them below, with the details.
+_APPENDIX = "Diagnostic information for administrators"
+
 
 def recipients(message: Message, form: Form | None) -> tuple[list[Passage], str]:
     """Each recipient once, with what is said of it, and the way it was found."""
@@ -31,7 +34,15 @@ def recipients(message: Message, form: Form | None) -> tuple[list[Passage], str]
 
 def at_line_starts(message: Message) -> list[Passage]:
     """The recipients with which lines of the explanation begin."""
-    return _without_bystanders(passage.leading(message.explanation), message)
+    found = passage.leading(message.explanation)
+    appendix = message.explanation.find(_APPENDIX)
+    listed = {one.address.lower(): one.address for one in found if one.start < appendix}
+    if len(listed) == 1:
+        # The details are of the only recipient, even where they call it by another name.
+        found = [
+            replace(one, address=address) for one in found for address in listed.values()
+        ]
+    return _without_bystanders(found, message)
 
 
 def _by_form(message: Message, recipient: re.Pattern[str]) -> list[Passage]:

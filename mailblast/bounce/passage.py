@@ -17,8 +17,8 @@ MAX_PASSAGES = 1000
 # "* <anna@example.net>: host …", "  anna@example.net", "Recipient: <anna@example.net>".
 _LEADING = re.compile(
     rf"""^(?P<indent>[ \t]*) (?:[*•·o+-][ ]{{1,3}}|\d{{1,3}}[.)][ ]|\#[ ]|>>>[ ])?
-    (?:(?:E?SMTP[:;]|rfc822;|mailto:
-      |(?:failed[ ]|the[ ]|original[ ])?recipients?(?:[ ]address)?[ ]?:|addressed[ ]to:
+    (?:(?:E?SMTP[:;]|rfc822;|mailto:|generated[ ](?:by|from)
+      |(?:failed[ ]|the[ ]|original[ ]|intended[ ])?recipients?(?:[ ]address)?[ ]?:|addressed[ ]to:
       |undeliverable[ ]address:|address:|user:|to:)[ \t]{{0,8}})?
     ['"]?<?(?:mailto:)?(?P<address>{ADDRESS})>?['"]?
     (?P<rest>[ \t]*(?:$|[:;,.(<\[-]|\.\.\.|\s(?!wrote|writes|schrieb)).*)$""",

@@ -16,6 +16,8 @@ MAX_HOST = 255
 # What an address dies of, and a domain.
 _DEAD = frozenset({Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID})
 _OVER = frozenset({"failed", "delayed"})
+# RFC 3463 §3.2: the mailbox or the domain does not exist, or has moved; 5.1.10: RFC 7505.
+_NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
@@ -46,9 +48,11 @@ def report(finding: Finding, rule: str) -> Report:
     around = diagnostic.said(finding.around) if finding.around else said
     status = _specific(finding.status, said.status, around.status)
     code = said.code or _agreeing(around.code, status)
-    means = _meaning(finding, code, status) if finding.action in _OVER else None
+    means = _meaning(finding, said.text, code, status) if finding.action in _OVER else None
     permanent = _permanent(finding.action, status, code)
     dead = means is not None and means.reason in _DEAD
+    # Words that leave it open are settled by a status that does not.
+    open_ = means is not None and means.generic and status not in _NO_SUCH_ADDRESS
     return Report(
         recipient=finding.recipient,
         original=finding.original,
@@ -58,15 +62,15 @@ def report(finding: Finding, rule: str) -> Report:
         text=printable(finding.said or finding.around),
         mta=printable(finding.mta)[:MAX_HOST],
         reporting=printable(finding.reporting)[:MAX_HOST],
-        reason=means and means.reason,
+        reason=means.reason if means else None,
         permanent=permanent,
-        hard=dead and permanent and not _alive(finding, status),
+        hard=dead and permanent and not open_ and not _alive(finding, status),
         rule=f"{rule}; {means.rule}" if means and means.rule else rule,
     )
 
 
-def _meaning(finding: Finding, code: int, status: str) -> Meaning:
-    means = meaning(code, status, " ".join(finding.said.split()))
+def _meaning(finding: Finding, words: str, code: int, status: str) -> Meaning:
+    means = meaning(code, status, " ".join(words.split()))
     if means.reason in _VAGUE and finding.around:
         second = meaning(0, "", " ".join(finding.around.split()))
         means = means if second.reason in _VAGUE else second
