@@ -18,6 +18,10 @@ _LAST = re.compile(
 # IronPort, and with it Amazon SES of old, puts the server's words behind its own:
 # "5.1.0 - Unknown address error 550-'5.7.1 … Access denied'".
 _QUOTED = re.compile(r"[245]\.\d\.\d{1,3} - [^\n']{3,60}? ([245]\d\d-'([^']{3,1500})')")
+# What qmail adds to the last answer when it gives up.
+_GAVE_UP = re.compile(
+    r"\bI'm not going to try again; this\s+message has been in the queue too long\.?"
+)
 # Where a code can stand, the surest place first.
 _CODES = (
     re.compile(
@@ -58,6 +62,7 @@ class Said:
 
 def said(text: str) -> Said:
     """Read a diagnostic."""
+    text = _GAVE_UP.sub("", text) if len(text) > 120 else text
     last = _LAST.search(text)
     if last is not None:
         return Said(int(last[1]), last[2], text)

@@ -26,6 +26,7 @@ OTHER_REPORTS = ("feedback-report", "disposition-notification")
 MAX_REPORTS = 1000
 MAX_STATUS = 512 * 1024
 MAX_AROUND = 3000
+MAX_TOLD_APART = 50
 
 Group = dict[str, str]
 
@@ -71,7 +72,7 @@ def read(message: Message) -> Notice | Refusal | None:
     if len(groups) > MAX_REPORTS:
         return Refusal(f"the delivery status names more than {MAX_REPORTS} recipients")
     first = groups[0] if groups else {}
-    around = _around(message) if len(groups) < 50 else {}
+    around = _around(message, groups)
     named = (
         [one.address for one in naming.recipients(message, None)[0]]
         if _nameless(groups)
@@ -107,12 +108,12 @@ def _delivery_status(message: Message) -> tuple[str, str]:
     return _QUOTED.sub("", found), "dsn fields in the text"
 
 
-def _around(message: Message) -> dict[str, str]:
-    """What the explanation says, by recipient; for "" what it says as a whole."""
-    found = naming.at_line_starts(message)
-    around = {one.address.lower(): one.text for one in found if one.text}
-    around[""] = message.explanation[:MAX_AROUND]
-    return around
+def _around(message: Message, groups: list[Group]) -> dict[str, str]:
+    """What the explanation says, by recipient; under "" all of it, if there is but one."""
+    if len(groups) > MAX_TOLD_APART:
+        return {}
+    told = {one.address.lower(): one.text for one in naming.at_line_starts(message)}
+    return told | ({"": message.explanation[:MAX_AROUND]} if len(groups) == 1 else {})
 
 
 def _nameless(groups: list[Group]) -> bool:
@@ -177,6 +178,7 @@ def _report(
             status,
             said,
             around=passage or around.get("", ""),
+            context=around.get("", ""),
             original=original,
             mta=_untyped(group.get("remote-mta") or first.get("reporting-mta", "")),
             reporting=_untyped(first.get("reporting-mta", "")),

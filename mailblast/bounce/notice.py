@@ -30,7 +30,8 @@ class Report:
     characters, unprintables escaped), `mta` who gave it and `reporting` who reports it.
 
     `reason` is what all that means, None of what did not fail.  `permanent` is the class of
-    the status; `hard` says that the address, or its domain, will not come back to life.
+    the status; `hard` says that the address, or its domain, will not come back to life;
+    `generic` that the words leave it open whether the address exists.
     `rule` names the reader and what it went by: "dsn", "exim", "address at the line start".
     """
 
@@ -45,6 +46,7 @@ class Report:
     reason: Reason | None = None
     permanent: bool = False
     hard: bool = False
+    generic: bool = False
     rule: str = ""
 
     @property

@@ -8,16 +8,16 @@ nothing do those of the explanation count.
 from dataclasses import dataclass
 
 from mailblast.bounce import diagnostic
+from mailblast.bounce.diagnostic import after_data, to_rcpt
 from mailblast.bounce.notice import Report
 from mailblast.reason import Meaning, Reason, meaning
 from mailblast.smtp.reply import printable
 
 MAX_HOST = 255
-# What an address dies of, and a domain.
-_DEAD = frozenset({Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID})
 _OVER = frozenset({"failed", "delayed"})
-# RFC 3463 §3.2: the mailbox or the domain does not exist, or has moved; 5.1.10: RFC 7505.
-_NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
+# RFC 3463 §3.2: the mailbox or the domain does not exist, or has moved; Microsoft's 5.1.10
+# and 5.1.351: not found by the destination.
+_NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
@@ -28,7 +28,8 @@ class Finding:
     """What a reader found of one recipient, as it stands there.
 
     `said` is the diagnostic, `around` the words of the explanation that concern this
-    recipient, `reason` what the form of a notice says by itself.
+    recipient, `context` all that was said where nobody else is concerned, `reason` what the
+    form of a notice says by itself.
     """
 
     recipient: str
@@ -36,6 +37,7 @@ class Finding:
     status: str = ""
     said: str = ""
     around: str = ""
+    context: str = ""
     original: str = ""
     mta: str = ""
     reporting: str = ""
@@ -50,9 +52,6 @@ def report(finding: Finding, rule: str) -> Report:
     code = said.code or _agreeing(around.code, status)
     means = _meaning(finding, said.text, code, status) if finding.action in _OVER else None
     permanent = _permanent(finding.action, status, code)
-    dead = means is not None and means.reason in _DEAD
-    # Words that leave it open are settled by a status that does not.
-    open_ = means is not None and means.generic and status not in _NO_SUCH_ADDRESS
     return Report(
         recipient=finding.recipient,
         original=finding.original,
@@ -64,7 +63,8 @@ def report(finding: Finding, rule: str) -> Report:
         reporting=printable(finding.reporting)[:MAX_HOST],
         reason=means.reason if means else None,
         permanent=permanent,
-        hard=dead and permanent and not open_ and not _alive(finding, status),
+        hard=means is not None and permanent and _dead(finding, means, status),
+        generic=means is not None and means.generic,
         rule=f"{rule}; {means.rule}" if means and means.rule else rule,
     )
 
@@ -102,14 +102,18 @@ def _permanent(action: str, status: str, code: int) -> bool:
     return code // 100 == 5 if code else action == "failed"
 
 
-def _alive(finding: Finding, status: str) -> bool:
-    """Whether the address exists, whatever the words say.
+def _dead(finding: Finding, means: Meaning, status: str) -> bool:
+    """Whether it is known that the address or its domain will not come back to life.
 
-    A server that refuses a recipient with the message knew the recipient before; and x.2.x
-    speaks of a mailbox that is there (RFC 3463 §3.3), unless it was the answer to RCPT.
+    A status that says so proves it, and so does a refusal in answer to RCPT.  A server that
+    refuses with the message knew the recipient before.  What else a server said may be of a
+    filter, or of a mailbox that is there; and words alone count where no server is quoted.
     """
-    for words in (finding.said, finding.around):
-        if diagnostic.after_data(words):
-            return True
-    refused = any(diagnostic.to_rcpt(words) for words in (finding.said, finding.around))
-    return status[1:3] == ".2" and not refused
+    if means.reason is Reason.DOMAIN_INVALID:
+        return True
+    told = (finding.said, finding.around, finding.context)
+    if means.reason is not Reason.INVALID_RECIPIENT or any(map(after_data, told)):
+        return False
+    if status in _NO_SUCH_ADDRESS or any(map(to_rcpt, told)):
+        return True
+    return not diagnostic.code(finding.said) and not means.generic
