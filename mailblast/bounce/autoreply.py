@@ -21,7 +21,7 @@ _DATA: dict[str, Any] = tomllib.loads(
 )
 _FLAGS = re.IGNORECASE | re.VERBOSE | re.MULTILINE
 FIRST_LINES = 10
-MAX_OWN_WORDS = 2000
+MAX_OWN_WORDS = 4000
 
 _QUOTED = re.compile(
     r"^(?:[ \t]*>|On\b.{5,200}\bwrote:|Am\b.{5,200}\bschrieb\b|Le\b.{5,200}\ba [ée]crit"
@@ -99,14 +99,16 @@ def _from_list(message: Message) -> bool:
 def challenge(message: Message) -> Notice | None:
     """Read a request to prove that one is a person."""
     field = _matching(message, _CHALLENGE_FIELDS)
-    signs = {
-        "sender": _CHALLENGE_SENDER.search(message.sender) is not None,
-        "subject": _CHALLENGE_SUBJECT.search(message.subject) is not None,
-        "words": _CHALLENGE_WORDS.search(message.explanation[:4000]) is not None,
-    }
-    found = [name for name, there in signs.items() if there]
-    if field or len(found) >= 2:
-        return Notice(Kind.CHALLENGE, rule=field or " and ".join(found))
+    if field:
+        return Notice(Kind.CHALLENGE, rule=field)
+    sender = _CHALLENGE_SENDER.search(message.sender) is not None
+    subject = _CHALLENGE_SUBJECT.search(message.subject) is not None
+    if sender and subject:
+        return Notice(Kind.CHALLENGE, rule="sender and subject")
+    if sender or subject:
+        words = _CHALLENGE_WORDS.search(message.explanation[:MAX_OWN_WORDS])
+        rule = "sender and words" if sender else "subject and words"
+        return Notice(Kind.CHALLENGE, rule=rule) if words else None
     return None
 
 

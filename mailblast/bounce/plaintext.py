@@ -13,6 +13,9 @@ from mailblast.bounce.passage import MAX_PASSAGE, Passage
 from mailblast.bounce.verdict import Finding
 from mailblast.smtp.reply import printable
 
+# A bounce says that it is one at its beginning.
+MAX_WORDS = 8000
+
 
 def read(message: Message) -> Notice | None:
     """Read a notice that has no delivery status."""
@@ -34,8 +37,9 @@ def is_bounce(message: Message) -> bool:
         return True
     who = message.null_path or SIGNS.sender.search(message.sender) is not None
     subject = SIGNS.subject.search(message.subject) is not None
-    words = SIGNS.words.search(message.explanation) is not None
-    return who + subject + words >= 2
+    if who == subject:
+        return who
+    return SIGNS.words.search(message.explanation[:MAX_WORDS]) is not None
 
 
 def _finding(message: Message, form: Form | None, one: Passage, shared: str) -> Finding:
