@@ -91,7 +91,7 @@ def test_a_notice_by_the_book() -> None:
         reason=Reason.INVALID_RECIPIENT,
         permanent=True,
         hard=True,
-        rule="dsn",
+        rule="dsn; user-unknown",
     )
     assert found == Notice(
         Kind.BOUNCE,
@@ -204,7 +204,8 @@ def test_boundary_oddities(old: str, new: str) -> None:
     """Boundaries unquoted, unclosed, indented or not those announced part the mail."""
     (report,) = read(WHOLE.replace(old.encode(), new.encode())).reports
 
-    assert (replace(report, rule="dsn"),) == read(WHOLE).reports
+    (expected,) = read(WHOLE).reports
+    assert replace(report, rule="") == replace(expected, rule="")
 
 
 def test_wrapped_by_a_gateway() -> None:

@@ -25,8 +25,20 @@ def read(message: Message) -> Notice | None:
         return None
     found, way = naming.recipients(message, form)
     rule = f"{form.name if form else 'plaintext'}: {way}"
-    shared = _stated(message, form) or _shared(message.explanation, found)
-    findings = (_finding(message, form, one, shared) for one in found)
+    stated = _stated(message, form)
+    shared = stated or _shared(message.explanation, found)
+    context = message.explanation[:MAX_WORDS] if len(found) == 1 else ""
+    findings = (
+        Finding(
+            printable(one.address)[:MAX_ADDRESS],
+            _action(message, form),
+            said=one.text if _tells(one.text) and not stated else shared,
+            around=one.text,
+            context=context,
+            reason=form.reason if form else None,
+        )
+        for one in found
+    )
     reports = tuple(verdict.report(one, rule) for one in findings)
     return Notice(Kind.BOUNCE, reports, rule=rule)
 
@@ -40,18 +52,6 @@ def is_bounce(message: Message) -> bool:
     if who == subject:
         return who
     return SIGNS.words.search(message.explanation[:MAX_WORDS]) is not None
-
-
-def _finding(message: Message, form: Form | None, one: Passage, shared: str) -> Finding:
-    stated = form is not None and form.said is not None
-    told = _tells(one.text) and not stated
-    return Finding(
-        printable(one.address)[:MAX_ADDRESS],
-        _action(message, form),
-        said=one.text if told else shared,
-        around="" if told else one.text,
-        reason=form.reason if form else None,
-    )
 
 
 def _action(message: Message, form: Form | None) -> str:
