@@ -1,7 +1,8 @@
 """What an answer means, and what has become of a delivery.
 
 Rule: this module is told everything and asks nothing.  `judge` turns what a server said into
-the fact to be recorded; `after` is the whole state machine of a delivery.  A delivery is in
+the fact to be recorded, `came_back` what a notice said; `after` is the whole state machine of
+a delivery.  A delivery is in
 exactly one disposition at any time, and only the pairs in the table below move it: whatever
 else happens is kept as an event and changes nothing.
 """
@@ -9,7 +10,7 @@ else happens is kept as an event and changes nothing.
 from dataclasses import dataclass
 
 from mailblast.event import Disposition, EventKind
-from mailblast.reason import Reason, classify
+from mailblast.reason import Meaning, Reason, Scope, meaning
 from mailblast.smtp.reply import Reply
 
 _D, _E = Disposition, EventKind
@@ -50,44 +51,104 @@ def after(current: Disposition, kind: EventKind) -> Disposition:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt came to: the fact to be recorded, without its time."""
+    """What one attempt came to: the fact to be recorded, without its time.
+
+    The last four are those of `reason.Meaning`; `scope` is None where nothing was refused.
+    """
 
     kind: EventKind
     reason: Reason | None = None
     code: int = 0
     status: str = ""
     text: str = ""
+    scope: Scope | None = None
+    rest: float = 0.0
+    pause: bool = False
+    generic: bool = False
 
 
-def judge(reply: Reply | None, why: str, *, after_dot: bool) -> Outcome | None:
+def judge(
+    reply: Reply | None, why: str, *, after_dot: bool, provider: str = ""
+) -> Outcome | None:
     """The outcome of an attempt, or None when nobody can know it.
 
-    `reply` is the server's answer, None when the session broke; `why` says how it broke.
+    `reply` is the server's answer, None when the session broke; `why` says how it broke;
+    `provider` is who runs the destination, if that is known (`reason.meaning`).
     Only the first digit decides (RFC 5321 §4.2.1).  A break before the final dot leaves the
     message with us; after the dot, both sides may hold it (RFC 1047), and that is a doubt.
     """
     if reply is None:
         if after_dot:
             return None
-        return Outcome(_E.DEFERRED, Reason.NETWORK_TEMPORARY, text=why)
+        return Outcome(
+            _E.DEFERRED, Reason.NETWORK_TEMPORARY, text=why, scope=Scope.DESTINATION
+        )
     if after_dot and reply.positive:
         return Outcome(_E.ACCEPTED, None, reply.code, reply.status, reply.text)
     if after_dot and not (reply.transient or reply.permanent):
         return None
     # Before the dot a 2xx or 3xx in the wrong place accepts nothing: it can be tried again.
-    refused = reply.permanent
-    reason = classify(reply.code, reply.status, reply.text)
-    kind = _E.REFUSED if refused else _E.DEFERRED
-    return Outcome(kind, reason, reply.code, reply.status, reply.text)
+    kind = _E.REFUSED if reply.permanent else _E.DEFERRED
+    return _outcome(kind, reply.code, reply.status, reply.text, provider)
+
+
+def came_back(code: int, status: str, text: str, provider: str = "") -> Outcome:
+    """The outcome of a message of which a notice says that it failed.
+
+    `code`, `status` and `text` are those of its diagnostic; 0 or "" where it has none.
+    """
+    return _outcome(_E.BOUNCED, code, status, text, provider)
+
+
+def _outcome(kind: EventKind, code: int, status: str, text: str, provider: str) -> Outcome:
+    found = meaning(code, status, text, provider)
+    return Outcome(
+        kind, found.reason, code, status, text,
+        found.scope, found.rest, found.pause, found.generic,
+    )  # fmt: skip
 
 
 def address_is_dead(outcome: Outcome) -> bool:
     """Whether this outcome alone shows that the address does not exist.
 
-    Only an explicit word from the receiver counts.  A block, a spam verdict or a bare 550 is
-    not the recipient's fault, or not certain.
+    Only an explicit word from the receiver counts.  A block, a spam verdict, a full mailbox,
+    a bare 550 or "mailbox unavailable" is not the recipient's fault, or not certain.
     """
     return (
         outcome.kind in (_E.REFUSED, _E.BOUNCED)
         and outcome.reason is Reason.INVALID_RECIPIENT
+        and not outcome.generic
     )
+
+
+def consequence(found: Meaning, *, permanent: bool) -> str:
+    """What mailblast does with a refusal, in one plain sentence.
+
+    `permanent` says that it is for good (`reason.permanent`).
+    """
+    outcome = Outcome(
+        _E.REFUSED if permanent else _E.DEFERRED, found.reason, generic=found.generic
+    )
+    if address_is_dead(outcome):
+        return "gives up on this message and suppresses the address now: it does not exist"
+    message = "gives up on this message" if permanent else "tries this message again later"
+    return f"{message}; {_beyond_this_message(found)}"
+
+
+def _beyond_this_message(found: Meaning) -> str:
+    if found.pause:
+        fault = "the fault is ours" if found.scope is Scope.US else "no retry mends it"
+        return f"pauses the destination, because {fault}; nobody is suppressed"
+    if found.rest:
+        return (
+            f"rests the destination for {_minutes(found.rest)}, "
+            "then goes on with one connection; nobody is suppressed"
+        )
+    if found.generic:
+        return "nobody is suppressed: it is not certain that the address does not exist"
+    return "nobody is suppressed"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"

@@ -15,15 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-MAX_TEXT = (
-    2_000  # as much as a reply keeps (smtp.reply); the reason stands at the beginning
-)
+MAX_TEXT = 2_000  # as much as is kept of a reply (smtp.reply)
 MAX_GAP = 10  # words that `*` may stand for: an IP address, a domain, half a sentence
 
 # Chinese, Japanese and Korean put no blanks between words: each character is one.
 _SIGNS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-# A dot inside a name belongs to its word: "spam." of spam.example is not "spam".
-_WORD = re.compile(rf"[{_SIGNS}]|[^\W_{_SIGNS}]+(?:\.(?=[^\W_]))?|@")
+# A dot inside a name belongs to its word: "spam." of spam.example is not "spam".  An IP
+# address is one word.
+_WORD = re.compile(rf"[{_SIGNS}]|\d+(?:\.\d+)+|[^\W_{_SIGNS}]+(?:\.(?=[^\W_]))?|@")
 # "=" at the end of a line is quoted-printable's: the line goes on (RFC 2045 §6.7).
 _SOFT_BREAK = re.compile(r"=\r?\n")
 _RUN_ON = re.compile(r"(?<=[a-z]{2})\.(?=[A-Z][a-z])")  # "User unknown.Giving up"
@@ -47,7 +46,7 @@ def words(text: str) -> list[str]:
     text = _SOFT_BREAK.sub("", text[:MAX_TEXT]).translate(_QUOTES)
     if not text.isascii():
         apart = unicodedata.normalize("NFKD", text)
-        text = unicodedata.normalize("NFC", _MARKS.sub("", apart))
+        text = unicodedata.normalize("NFC", _MARKS.sub("", apart))[:MAX_TEXT]
     text = _RUN_ON.sub(". ", text)
     if "@" in text:
         text = _ADDRESS.sub(" @ ", text)
@@ -66,7 +65,7 @@ def spelt_out(phrase: str) -> Iterator[tuple[Row, ...]]:
         else:
             choices.append([*optional.split("|"), ""] if optional else one_of.split("|"))
     for chosen in product(*choices):
-        rows = tuple(tuple(words(part)) for part in " ".join(chosen).split("*"))
+        rows = tuple(tuple(words(part)) for part in "".join(chosen).split("*"))
         if not all(rows):
             raise ValueError(f"no word before or after a gap: {phrase}")
         yield rows

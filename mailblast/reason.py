@@ -135,6 +135,13 @@ def permanent(code: int, status: str) -> bool | None:
     return {"4": False, "5": True}.get(str(code)[0] if code else status[:1])
 
 
+def providers() -> frozenset[str]:
+    """The names of the providers that have rules or marks of their own."""
+    book = _book()
+    named = {name for rule in book.rules for name in rule.providers}
+    return frozenset(named | set(book.marks.values()))
+
+
 # --- What was said -------------------------------------------------------------------------
 
 _STATUS = re.compile(r"(?<![\w.])[45]\.\d{1,3}\.\d{1,3}(?!\.?\w)")
@@ -188,6 +195,9 @@ class Rule:
         )
 
 
+_Key = str | int  # an enhanced status code, or a basic one
+
+
 @dataclass(slots=True)
 class _Book:
     """All rules, as they are looked up."""
@@ -195,12 +205,13 @@ class _Book:
     rules: list[Rule] = field(default_factory=list)
     phrases: Phrases = field(default_factory=Phrases)
     marks: dict[int, str] = field(default_factory=dict)  # phrases that name a provider
-    by_code: dict[tuple[str, str | int], Meaning] = field(default_factory=dict)
+    by_code: dict[tuple[str, _Key], Meaning] = field(default_factory=dict)
 
     def coded(self, said: _Said, providers: Iterable[str]) -> Meaning:
         """What the codes mean: to these providers, to everybody else, by the class alone."""
+        keys: tuple[_Key, ...] = (*said.statuses, said.code)
         for provider in (*sorted(providers), ""):
-            for key in (*said.statuses, said.code):
+            for key in keys:
                 if found := self.by_code.get((provider, key)):
                     return found
         if said.permanent is False:
@@ -214,8 +225,9 @@ class _Book:
         for phrase in rule.says:
             self.phrases.add(phrase, number)
         if not rule.says:
+            keys: tuple[_Key, ...] = (*rule.statuses, *rule.codes)
             for provider in rule.providers or ("",):
-                for key in (*rule.statuses, *rule.codes):
+                for key in keys:
                     self.by_code.setdefault((provider, key), rule.meaning)
 
 
@@ -240,7 +252,7 @@ def _book() -> _Book:
 
 
 # What is anybody's comes last: a provider's words mean more than the same words elsewhere.
-_LAST = ("us", "recipient", "message", "destination", "hints", "codes")
+_LAST = ("others", "us", "recipient", "message", "destination", "hints", "codes")
 
 
 def _documents() -> Iterator[tuple[str, dict[str, Any]]]:

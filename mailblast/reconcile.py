@@ -80,11 +80,13 @@ class Reconcile:
     def _event(
         self, kind: EventKind, report: Report, delivery: Delivery, digest: bytes, now: float
     ) -> _Found:
-        reason = report.reason if kind is EventKind.BOUNCED else None
-        outcome = Outcome(kind, reason, report.code, report.status, report.text)
+        outcome = Outcome(
+            kind, report.reason, report.code, report.status, report.text,
+            report.scope, generic=report.generic,
+        )  # fmt: skip
         fact = Event(
-            delivery.id, kind, now, 0, reason, report.code, report.status, report.text,
-            report.mta, digest=digest,
+            delivery.id, kind, now, 0, outcome.reason, report.code, report.status,
+            report.text, report.mta, digest=digest,
         )  # fmt: skip
         entries: tuple[Entry, ...] = ()
         sample = self._ledger.runs.numbered(delivery.run).kind == "sample"

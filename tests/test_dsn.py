@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mailblast import bounce
 from mailblast.bounce import Kind, Notice, Report
 from mailblast.errors import Refusal
-from mailblast.reason import Reason
+from mailblast.reason import Meaning, Reason, Scope
 
 HEAD = """\
 Return-Path: <>
@@ -88,7 +88,7 @@ def test_a_notice_by_the_book() -> None:
         text="550 5.1.1 <anna@example.net>: User unknown",
         mta="store.example.net",
         reporting="mx.example.net",
-        reason=Reason.INVALID_RECIPIENT,
+        meaning=Meaning(Reason.INVALID_RECIPIENT, Scope.RECIPIENT, "user-unknown"),
         permanent=True,
         hard=True,
         rule="dsn; user-unknown",

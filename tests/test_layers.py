@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "mailblast"
 # fmt: off
 LAYERS = [
     # words: the nouns everyone shares
-    "errors", "address", "smtp.reply", "reason", "event",
+    "errors", "address", "smtp.reply", "phrase", "reason", "event",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
     "campaign.forms", "campaign.keys", "campaign.source", "campaign.settings",
     "campaign.files", "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
@@ -43,7 +43,8 @@ LAYERS = [
     "send", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.progress", "terminal.notices", "terminal",
-    "cli.base", "cli.sending", "cli.account", "cli.bounces", "cli.optout", "cli", "__main__",
+    "cli.base", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
+    "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

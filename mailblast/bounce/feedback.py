@@ -8,9 +8,8 @@ complains is often hidden; then nobody is named, and the returned message must t
 import re
 
 from mailblast.bounce.message import MAX_ADDRESS, MAX_ID, Message, addresses
-from mailblast.bounce.notice import Kind, Notice, Report
+from mailblast.bounce.notice import COMPLAINT, Kind, Notice, Report
 from mailblast.bounce.parts import Part, fields, text
-from mailblast.reason import Reason
 from mailblast.smtp.reply import printable
 
 REPORT_TYPES = ("message/feedback-report", "message/feedback_report")
@@ -63,7 +62,7 @@ def _notice(message: Message, told: Part, rule: str) -> Notice:
             message.returned_addresses("to")
         )
     reports = tuple(
-        Report(name, "", "", reason=Reason.COMPLAINT, rule=rule)
+        Report(name, "", "", meaning=COMPLAINT, rule=rule)
         for name in list(dict.fromkeys(who))[:MAX_COMPLAINTS]
     )
     feedback = told.value("feedback-type").strip().lower() or "abuse"

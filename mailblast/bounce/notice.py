@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mailblast.reason import Reason, Scope
+from mailblast.reason import Meaning, Reason, Scope
 
 
 class Kind(StrEnum):
@@ -18,6 +18,9 @@ class Kind(StrEnum):
     NONE = "none"  # left for people
 
 
+COMPLAINT = Meaning(Reason.COMPLAINT, Reason.COMPLAINT.scope)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a notice says of one recipient (RFC 3464 §2.3).
@@ -29,9 +32,8 @@ class Report:
     differ from that of `status`.  `text` is the diagnostic as sent (at most 2,000
     characters, unprintables escaped), `mta` who gave it and `reporting` who reports it.
 
-    `reason` is what all that means, None of what did not fail.  `permanent` is the class of
-    the status; `hard` says that the address, or its domain, will not come back to life;
-    `generic` that the words leave it open whether the address exists.
+    `meaning` is what all that comes to, None of what did not fail.  `permanent` is the class
+    of the status; `hard` says that the address, or its domain, will not come back to life.
     `rule` names the reader and what it went by: "dsn", "exim", "address at the line start".
     """
 
@@ -43,16 +45,25 @@ class Report:
     text: str = ""
     mta: str = ""
     reporting: str = ""
-    reason: Reason | None = None
+    meaning: Meaning | None = None
     permanent: bool = False
     hard: bool = False
-    generic: bool = False
     rule: str = ""
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it failed; None of what did not."""
+        return self.meaning.reason if self.meaning else None
 
     @property
     def scope(self) -> Scope | None:
         """Whom it concerns; None of what did not fail."""
-        return self.reason.scope if self.reason else None
+        return self.meaning.scope if self.meaning else None
+
+    @property
+    def generic(self) -> bool:
+        """Whether the words leave it open that the address does not exist."""
+        return self.meaning is not None and self.meaning.generic
 
 
 @dataclass(frozen=True, slots=True)

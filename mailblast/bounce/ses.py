@@ -11,9 +11,8 @@ from typing import Any
 
 from mailblast.bounce import verdict
 from mailblast.bounce.message import MAX_ADDRESS, MAX_ID, Message
-from mailblast.bounce.notice import Kind, Notice, Report
+from mailblast.bounce.notice import COMPLAINT, Kind, Notice, Report
 from mailblast.bounce.verdict import Finding
-from mailblast.reason import Reason
 from mailblast.smtp.reply import printable
 
 MAX_JSON = 256 * 1024
@@ -68,7 +67,7 @@ def _told(message: Message) -> dict[str, Any] | None:
 def _complaint(told: dict[str, Any]) -> Notice:
     section = _table(told.get("complaint"))
     reports = tuple(
-        Report(_address(who), "", "", reason=Reason.COMPLAINT, rule=_RULE)
+        Report(_address(who), "", "", meaning=COMPLAINT, rule=_RULE)
         for who in _list(section.get("complainedRecipients"))
     )
     feedback = printable(_text(section.get("complaintFeedbackType")) or "abuse")[:40]

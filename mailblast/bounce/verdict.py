@@ -61,10 +61,9 @@ def report(finding: Finding, rule: str) -> Report:
         text=printable(finding.said or finding.around),
         mta=printable(finding.mta)[:MAX_HOST],
         reporting=printable(finding.reporting)[:MAX_HOST],
-        reason=means.reason if means else None,
+        meaning=means,
         permanent=permanent,
         hard=means is not None and permanent and _dead(finding, means, status),
-        generic=means is not None and means.generic,
         rule=f"{rule}; {means.rule}" if means and means.rule else rule,
     )
 

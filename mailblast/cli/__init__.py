@@ -18,6 +18,7 @@ import click
 from mailblast import __version__
 from mailblast.cli.account import report, show
 from mailblast.cli.bounces import bounces
+from mailblast.cli.explain import explain
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import init, keys, preview, send
 from mailblast.errors import MailblastError
@@ -76,5 +77,7 @@ def _own_fault(error: Exception) -> int:
     return 1
 
 
-for command in (init, preview, send, report, show, bounces, unsubscribe, keys):
+for command in (
+    init, preview, send, report, show, bounces, explain, unsubscribe, keys,
+):  # fmt: skip
     cli.add_command(command)

@@ -28,6 +28,9 @@ _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 _STATUS = re.compile(r"#?([245])\.(\d{1,3})\.(\d{1,3})(?!\S)")
 
 
+_QUOTED = re.compile(r"(?<![\w.@/#=-])[45][0-5]\d(?=[\s-]|$)")
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a server said to one command, or, with code 0, what we said in its place.
@@ -137,6 +140,20 @@ def parse(lines: Sequence[bytes]) -> Reply:
     texts = [line[4:].decode("utf-8", "backslashreplace") for line in lines]
     code = int(lines[0][:3])
     return Reply(code, printable("\n".join(texts)), _status(code, texts))
+
+
+def quoted(text: str) -> Reply | Refusal:
+    """The refusal that is quoted in a text: as a server said it, in a log, in a notice.
+
+    It begins with the first 4yz or 5yz; how the lines were wrapped does not matter.
+    """
+    if not text.strip():
+        return Refusal("nothing was said")
+    found = _QUOTED.search(text[:MAX_TEXT])
+    if found is None:
+        return Refusal("there is no SMTP code of a refusal (4yz or 5yz) in it")
+    said = " ".join(text[found.start() : MAX_TEXT].split())
+    return parse([said.encode("utf-8", "backslashreplace")])
 
 
 @lru_cache(maxsize=256)

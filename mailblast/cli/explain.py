@@ -1,0 +1,50 @@
+"""What a server's refusal means, and what mailblast does with it."""
+
+import click
+
+from mailblast.cli.base import json_option, put_json
+from mailblast.disposition import consequence
+from mailblast.errors import Refusal, UserError
+from mailblast.reason import meaning, permanent, providers
+from mailblast.smtp.reply import quoted
+from mailblast.terminal import Screen
+
+EXAMPLE = 'for example: mailblast explain "550 5.1.1 <bob@example.com>: User unknown"'
+
+
+@click.command()
+@click.argument("reply", nargs=-1)
+@click.option("--provider", default="", help="Who said it, where the words do not tell.")
+@json_option
+def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
+    """What a server's REPLY means, and what mailblast does when it gets it.
+
+    REPLY is what the server said, a line of a log, or a diagnostic out of a notice.
+    """
+    if provider and provider not in providers():
+        known = ", ".join(sorted(providers()))
+        raise UserError(f"{provider}: no provider with rules of its own", f"known: {known}")
+    said = quoted(" ".join(reply))
+    if isinstance(said, Refusal):
+        raise UserError(str(said), EXAMPLE)
+    found = meaning(said.code, said.status, said.text, provider)
+    for_good = bool(permanent(said.code, said.status))
+    does = consequence(found, permanent=for_good)
+    if not as_json:
+        Screen().explanation(said, found, does)
+        return
+    put_json(
+        {
+            "code": said.code,
+            "status": said.status,
+            "text": said.text,
+            "provider": provider,
+            "reason": found.reason,
+            "scope": found.scope,
+            "permanent": for_good,
+            "rest": found.rest,
+            "pause": found.pause,
+            "rule": found.rule,
+            "does": does,
+        }
+    )
