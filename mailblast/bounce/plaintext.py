@@ -7,11 +7,10 @@ say.
 
 from mailblast.bounce import diagnostic, naming, verdict
 from mailblast.bounce.forms import FORMS, SIGNS, Form
-from mailblast.bounce.message import MAX_ADDRESS, Message
+from mailblast.bounce.message import Message
 from mailblast.bounce.notice import Kind, Notice
 from mailblast.bounce.passage import MAX_PASSAGE, Passage
 from mailblast.bounce.verdict import Finding
-from mailblast.smtp.reply import printable
 
 # A bounce says that it is one at its beginning.
 MAX_WORDS = 8000
@@ -30,7 +29,7 @@ def read(message: Message) -> Notice | None:
     context = message.explanation[:MAX_WORDS] if len(found) == 1 else ""
     findings = (
         Finding(
-            printable(one.address)[:MAX_ADDRESS],
+            one.address,
             _action(message, form),
             said=one.text if _tells(one.text) and not stated else shared,
             around=one.text,

@@ -14,6 +14,7 @@ from mailblast.reason import Meaning, Reason, meaning
 from mailblast.smtp.reply import printable
 
 MAX_HOST = 255
+MAX_ADDRESS = 320  # 64 + "@" + 255: RFC 5321 §4.5.3.1
 _OVER = frozenset({"failed", "delayed"})
 # RFC 3463 §3.2: the mailbox or the domain does not exist, or has moved; Microsoft's 5.1.10
 # and 5.1.351: not found by the destination.
@@ -53,8 +54,8 @@ def report(finding: Finding, rule: str) -> Report:
     means = _meaning(finding, said.text, code, status) if finding.action in _OVER else None
     permanent = _permanent(finding.action, status, code)
     return Report(
-        recipient=finding.recipient,
-        original=finding.original,
+        recipient=printable(finding.recipient)[:MAX_ADDRESS],
+        original=printable(finding.original)[:MAX_ADDRESS],
         action=finding.action,
         status=status,
         code=code,
