@@ -7,6 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from mailblast.bounce.passage import ADDRESS
 from mailblast.reason import Reason
@@ -20,7 +21,8 @@ class Form:
 
     `recipient` finds each recipient (group `address`, or `local` for one at the reporting
     domain), `said` what is said of all of them; `action` and `reason` are what the form
-    means by itself.
+    means by itself; `filter` says that a filter in front of the mailboxes writes it, whose
+    "unknown user" proves nothing.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Form:
     said: re.Pattern[str] | None
     action: str
     reason: Reason | None
+    filter: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text.replace("ADDRESS", f"(?P<address>{ADDRESS})"), _FLAGS)
 
 
-def _form(block: dict[str, str]) -> Form:
+def _form(block: dict[str, Any]) -> Form:
     return Form(
         block["name"],
         _pattern(block["sign"]),
@@ -55,6 +58,7 @@ def _form(block: dict[str, str]) -> Form:
         _pattern(block["said"]) if "said" in block else None,
         block.get("action", ""),
         Reason(block["reason"]) if "reason" in block else None,
+        block.get("filter", False),
     )
 
 

@@ -35,6 +35,7 @@ def read(message: Message) -> Notice | None:
             around=one.text,
             context=context,
             reason=form.reason if form else None,
+            filter=form.filter if form else False,
         )
         for one in found
     )

@@ -30,7 +30,8 @@ class Finding:
 
     `said` is the diagnostic, `around` the words of the explanation that concern this
     recipient, `context` all that was said where nobody else is concerned, `reason` what the
-    form of a notice says by itself.
+    form of a notice says by itself; `filter` is true of what a filter in front of the
+    mailboxes says.
     """
 
     recipient: str
@@ -43,6 +44,7 @@ class Finding:
     mta: str = ""
     reporting: str = ""
     reason: Reason | None = None
+    filter: bool = False
 
 
 def report(finding: Finding, rule: str) -> Report:
@@ -116,4 +118,4 @@ def _dead(finding: Finding, means: Meaning, status: str) -> bool:
         return False
     if status in _NO_SUCH_ADDRESS or any(map(to_rcpt, told)):
         return True
-    return not diagnostic.code(finding.said) and not means.generic
+    return not (diagnostic.code(finding.said) or means.generic or finding.filter)

@@ -4,7 +4,7 @@ Needs atheris (pip install atheris), which the project does not ask for: the tes
 same property with Hypothesis (test_bounce_properties.py), this looks further and longer.
 SEEDS are directories of mails; the project's own fixtures are always among them.  It stops at
 the first input that raises anything, breaks a bound of `within_bounds`, or takes more than
-ten seconds, and leaves that input in the current directory.
+a minute, and leaves that input in the current directory.
 """
 
 import sys
@@ -26,7 +26,7 @@ def main() -> None:
     from test_bounce_properties import within_bounds
 
     bounce.read(MAIL)  # the rules are read once, which takes longer than a mail may
-    limits = ["-timeout=10", "-max_len=100000", "-rss_limit_mb=1024"]
+    limits = ["-timeout=60", "-max_len=100000", "-rss_limit_mb=1024"]
     # The first directory takes what is found on the way: not the fixtures.
     found = Path("fuzz-corpus")
     found.mkdir(exist_ok=True)
