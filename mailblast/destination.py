@@ -1,25 +1,67 @@
 """Where a message goes, and how one gets there.
 
-A `Carrier` opens lines; `send` does not know of which kind they are.  There is one for each
-`via`: a relay (the practice Internet is one, on loopback) and a directory of .eml files.
-Delivery straight to a domain's mail hosts has its place here: the only carrier whose host
-will depend on the recipient.
+A `Carrier` knows the way to a domain and opens lines; `send` does not know of which kind
+they are.  There is one for each `via`: a relay (the practice Internet is one, on loopback)
+and a directory of .eml files here, and delivery straight to the mail hosts of a domain in
+`direct`: the only carrier whose host depends on the recipient.
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from mailblast.errors import ConnectionFailed
+from mailblast.reason import Reason
 from mailblast.smtp.protocol import READY, Answer, Envelope, Phase, Ready
 from mailblast.smtp.reply import Reply
 from mailblast.smtp.session import Server, Session
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to one domain.
+
+    `destination` is whose limits count: all domains that share mail hosts are one.  A line
+    carries the messages of every route that has its `way`: the same hosts, under the same
+    demands on TLS.  `hosts` are names, the most preferred first; empty where the carrier
+    has one place for all.
+    """
+
+    domain: str
+    destination: str
+    way: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unroutable:
+    """Why no way leads to a domain.
+
+    `permanent`: the domain says so itself (it does not exist, or takes no mail), and trying
+    again changes nothing.  `code` and `status` are what a server would have answered.
+    """
+
+    reason: Reason
+    why: str
+    permanent: bool
+    code: int = 0
+    status: str = ""
+
+
 class Line(Protocol):
-    """Something that takes messages, one after the other: an SMTP session, or a directory."""
+    """Something that takes messages, one after the other: an SMTP session, or a directory.
+
+    `host` is whom it speaks to, `tls` how the line is protected ("" where it is not).
+    """
 
     host: str
+    tls: str
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another message now."""
 
     async def offer(self, envelope: Envelope, content: bytes) -> Answer | Ready:
         """Everything up to the final dot."""
@@ -35,19 +77,32 @@ class Line(Protocol):
 
 
 class Carrier(Protocol):
-    """Opens lines."""
+    """Knows the ways, and opens lines."""
 
-    async def open(self) -> Line:
+    async def route(self, domain: str) -> Route | Unroutable:
+        """The way to a domain (A-label, lower case).  Never raises."""
+
+    async def open(self, route: Route) -> Line:
         """A new line.  Raises ConnectionFailed."""
+
+
+Placing = Callable[
+    [str], str
+]  # the destination that a domain belongs to, by its name alone
 
 
 class Relay:
     """Every message goes to one server, which carries it on."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, place: Placing = str) -> None:
         self._server = server
+        self._place = place
 
-    async def open(self) -> Line:
+    async def route(self, domain: str) -> Route | Unroutable:
+        """All ways lead through the relay."""
+        return Route(domain, self._place(domain))
+
+    async def open(self, _route: Route) -> Line:
         """A session with the server."""
         return await Session.open(self._server)
 
@@ -58,7 +113,11 @@ class Directory:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def open(self) -> Line:
+    async def route(self, domain: str) -> Route | Unroutable:
+        """All ways lead into the directory."""
+        return Route(domain, domain)
+
+    async def open(self, _route: Route) -> Line:
         """A line into the directory, which is made if it is not there."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -72,6 +131,8 @@ class Directory:
 class _Files:
     def __init__(self, directory: Path) -> None:
         self.host = str(directory)
+        self.tls = ""
+        self.usable = True
         self._directory = directory
         self._written = self._final = directory
 

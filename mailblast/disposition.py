@@ -108,6 +108,13 @@ def _outcome(kind: EventKind, code: int, status: str, text: str, provider: str) 
     )  # fmt: skip
 
 
+def unroutable(
+    reason: Reason, why: str, code: int, status: str, *, permanent: bool
+) -> Outcome:
+    """The outcome for a message to whose domain no way leads; nothing was attempted."""
+    return Outcome(_E.REFUSED if permanent else _E.DEFERRED, reason, code, status, why)
+
+
 def address_is_dead(outcome: Outcome) -> bool:
     """Whether this outcome alone shows that the address does not exist.
 

@@ -49,9 +49,10 @@ class Event:
 
     `at` is in seconds since 1970 (UTC).  `attempt` is the number of the claim under which it
     happened: a write with an old number is refused (fencing).  `code`, `text` and `host` are
-    what was said and by whom, as sent; `status` is the enhanced status code we derived
-    (RFC 3463).  `due` is the next attempt of a `deferred`; `digest` the SHA-256 of the
-    message of an `attempted`, or of the mail that a later event was read from.
+    what was said and by whom, as sent; `tls` is how the line to them was protected; `status`
+    is the enhanced status code we derived (RFC 3463).  `due` is the next attempt of a
+    `deferred`; `digest` the SHA-256 of the message of an `attempted`, or of the mail that a
+    later event was read from.
     """
 
     delivery: int
@@ -63,5 +64,6 @@ class Event:
     status: str = ""
     text: str = ""
     host: str = ""
+    tls: str = ""
     due: float | None = None
     digest: bytes | None = None

@@ -61,7 +61,7 @@ def preview(directory: Path, row: int | None, address: str | None) -> Seen:
         delivery=found.number,
         row=found.number,
         mailbox=found.address.mailbox,
-        destination=found.address.domain,
+        domain=found.address.domain,
         smtputf8=found.address.smtputf8,
         cells=found.cells,
         attempt=1,

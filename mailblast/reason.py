@@ -4,10 +4,10 @@ One taxonomy for what is said at the door and for what comes back later, so that
 in one table.  Every reason has a scope; only a fault of the recipient may ever suppress a
 recipient.
 
-What servers say is data: the rules lie in `replies/*.toml`, in four kinds.  A reply is
-judged by its words first, then by the provider's own codes, then by the enhanced status
-code, then by the basic code; within a kind the first rule decides.  Providers give the same
-code meanings of their own, and say the true reason in words.
+What servers say is data: the rules lie in `replies/*.toml`.  A reply is judged by its words
+first, then by the provider's own codes, then by words that only hint, then by the enhanced
+status code, then by the basic code; of each kind the first rule decides.  Providers give the
+same code meanings of their own, and say the true reason in words.
 """
 
 import re
@@ -120,10 +120,18 @@ def meaning(code: int, status: str, text: str, provider: str = "") -> Meaning:
     said = _Said.of(code, status, text)
     numbers = book.phrases.found(said.text)
     providers = {book.marks[n] for n in numbers if n in book.marks} | {provider}
-    for number in sorted(numbers - book.marks.keys()):
-        if book.rules[number].fits(said, providers):
-            return book.rules[number].meaning
-    return book.coded(said, providers - {""})
+    fitting = [book.rules[n] for n in sorted(numbers - book.marks.keys())]
+    fitting = [rule for rule in fitting if rule.fits(said, providers)]
+    words = (rule.meaning for rule in fitting if not rule.hint)
+    hints = (rule.meaning for rule in fitting if rule.hint)
+    found = next(words, None) or book.coded(said, providers - {""}) or next(hints, None)
+    if found is not None and not found.generic:
+        return found
+    plain = book.coded(said, ("",)) or book.by_class(said)
+    if found is None:
+        return plain
+    # What the words leave open, a code may settle: 5.1.1 with "recipient rejected".
+    return found if plain.generic or plain.reason is not found.reason else plain
 
 
 def permanent(code: int, status: str) -> bool | None:
@@ -183,6 +191,7 @@ class Rule:
     codes: frozenset[int] = frozenset()
     providers: frozenset[str] = frozenset()
     only: bool = False  # its words mean this from these providers alone
+    hint: bool = False  # words that tell less than a provider's code
     permanent: bool | None = None
 
     def fits(self, said: _Said, providers: Set[str]) -> bool:
@@ -207,16 +216,18 @@ class _Book:
     marks: dict[int, str] = field(default_factory=dict)  # phrases that name a provider
     by_code: dict[tuple[str, _Key], Meaning] = field(default_factory=dict)
 
-    def coded(self, said: _Said, providers: Iterable[str]) -> Meaning:
-        """What the codes mean: to these providers, to everybody else, by the class alone."""
+    def coded(self, said: _Said, providers: Iterable[str]) -> Meaning | None:
+        """What the codes mean to these providers; to "", what they mean to everybody."""
         keys: tuple[_Key, ...] = (*said.statuses, said.code)
-        for provider in (*sorted(providers), ""):
+        for provider in sorted(providers):
             for key in keys:
                 if found := self.by_code.get((provider, key)):
                     return found
-        if said.permanent is False:
-            return self.by_code["", 400]
-        return _NOTHING
+        return None
+
+    def by_class(self, said: _Said) -> Meaning:
+        """What is left when no rule knows the code: a 4yz passes, a 5yz says nothing."""
+        return self.by_code["", 400] if said.permanent is False else _NOTHING
 
     def enter(self, rule: Rule) -> None:
         """Take in a rule; those entered before it go before it."""
@@ -229,12 +240,6 @@ class _Book:
             for provider in rule.providers or ("",):
                 for key in keys:
                     self.by_code.setdefault((provider, key), rule.meaning)
-
-
-def read_rules() -> Iterator[Rule]:
-    """Every rule there is, in the order in which they decide."""
-    for _, document in _documents():
-        yield from (_rule(table) for table in document.get("rule", ()))
 
 
 @cache
@@ -251,19 +256,27 @@ def _book() -> _Book:
     return book
 
 
+def read_rules() -> Iterator[Rule]:
+    """Every rule there is, in the order in which they decide."""
+    for name, document in _documents():
+        yield from (_rule(table, name == "hints") for table in document.get("rule", ()))
+
+
 # What is anybody's comes last: a provider's words mean more than the same words elsewhere.
 _LAST = ("others", "us", "recipient", "message", "destination", "hints", "codes")
 
 
-def _documents() -> Iterator[tuple[str, dict[str, Any]]]:
+@cache
+def _documents() -> tuple[tuple[str, dict[str, Any]], ...]:
     folder = files("mailblast").joinpath("replies")
     names = sorted({one.name.removesuffix(".toml") for one in folder.iterdir()} - {*_LAST})
-    for name in (*names, *_LAST):
-        text = folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")
-        yield name, tomllib.loads(text)
+    return tuple(
+        (name, tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")))
+        for name in (*names, *_LAST)
+    )
 
 
-def _rule(table: dict[str, Any]) -> Rule:
+def _rule(table: dict[str, Any], hint: bool) -> Rule:
     reason = Reason(table["reason"])
     meaning = Meaning(
         reason,
@@ -281,6 +294,7 @@ def _rule(table: dict[str, Any]) -> Rule:
         frozenset(table.get("codes", ())),
         frozenset(table.get("provider", ())),
         table.get("only", False),
+        hint,
         table.get("permanent"),
     )
 

@@ -96,6 +96,10 @@ class Schedule(Generic[Item]):
         """How many messages of this destination one connection may carry."""
         return self._lanes[destination].throttle.limits.messages_per_connection
 
+    def most_connections(self, destination: str) -> int:
+        """How many connections this destination may have."""
+        return self._lanes[destination].throttle.limits.connections
+
     def room(self, destination: str) -> int:
         """How many more items this destination can use soon."""
         lane = self._lane(destination)

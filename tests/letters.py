@@ -82,7 +82,7 @@ def due(
     """A recipient whose turn it is, with these cells behind the address."""
     fields: dict[str, Any] = {
         "row": delivery,
-        "destination": mailbox.rpartition("@")[2],
+        "domain": mailbox.rpartition("@")[2],
         "smtputf8": not mailbox.isascii(),
         "attempt": 1,
         "dated": DATED,

@@ -2,9 +2,18 @@
 
 import pytest
 
-from mailblast.disposition import DUE, TRANSITIONS, address_is_dead, after, judge
+from mailblast.disposition import (
+    DUE,
+    TRANSITIONS,
+    Outcome,
+    address_is_dead,
+    after,
+    came_back,
+    consequence,
+    judge,
+)
 from mailblast.event import Disposition, EventKind
-from mailblast.reason import Reason
+from mailblast.reason import Reason, Scope, meaning, permanent, read_rules
 from mailblast.smtp.reply import Reply
 
 SETTLED_FOR_GOOD = ("suppressed", "invalid", "refused", "expired")
@@ -47,9 +56,12 @@ def test_a_break_before_the_dot_leaves_it_with_us():
 
 
 def test_only_a_clear_word_kills_an_address():
-    """Unknown user: yes.  Blocked, full, a bare 550, or for now: no."""
+    """Unknown user: yes.  Blocked, full, vague, a bare 550, or for now: no."""
     dead = [
         Reply(550, "5.1.1 user unknown", "5.1.1"),
+        Reply(550, "5.4.1 Recipient address rejected: Access denied", "5.4.1"),
+        Reply(550, "Requested action not taken: mailbox unavailable"),
+        Reply(552, "5.2.2 inbox is out of storage space and inactive", "5.2.2"),
         Reply(550, "5.7.1 blocked using zen.spamhaus.org", "5.7.1"),
         Reply(552, "5.2.2 mailbox full", "5.2.2"),
         Reply(550, "no"),
@@ -57,7 +69,62 @@ def test_only_a_clear_word_kills_an_address():
     ]
 
     found = [address_is_dead(judge(reply, "", after_dot=False)) for reply in dead]
-    assert found == [True, False, False, False, False]
+    assert found == [True, *[False] * 7]
+    came = [came_back(reply.code, reply.status, reply.text) for reply in dead]
+    assert [address_is_dead(one) for one in came] == [True, *[False] * 6, True]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in read_rules() if rule.meaning.scope is not Scope.RECIPIENT],
+    ids=lambda rule: rule.meaning.rule,
+)
+def test_what_is_ours_suppresses_nobody(rule):
+    """No reply about us, the message or the destination is held against a recipient."""
+    outcome = came_back(550, "", rule.sample)
+
+    assert not address_is_dead(outcome)
+
+
+def test_an_outcome_carries_what_follows_for_the_destination():
+    """Scope, rest and pause come along, and a name for the provider changes them."""
+    reply = Reply(421, "4.7.28 Sorry", "4.7.28")
+    plain = judge(reply, "", after_dot=False)
+    named = judge(reply, "", after_dot=False, provider="google")
+
+    assert (plain.kind, plain.rest, plain.scope) == ("deferred", 0, Scope.DESTINATION)
+    assert (named.kind, named.rest, named.reason) == ("deferred", 600, "rate-limited")
+    assert not named.pause
+    ours = judge(
+        Reply(421, "5.7.32 From is not aligned"), "", after_dot=True, provider="google"
+    )
+    assert (ours.kind, ours.pause, ours.scope) == ("deferred", True, Scope.US)
+    assert Outcome(EventKind.ACCEPTED).scope is None
+
+
+@pytest.mark.parametrize(
+    ("said", "provider", "does"),
+    [
+        ((550, "5.1.1", "User unknown"), "", "suppresses the address now"),
+        ((450, "4.1.1", "User unknown"), "", "tries this message again later; nobody is"),
+        ((550, "5.4.1", "Access denied"), "m365", "not certain that the address does not"),
+        ((550, "5.7.26", "unauthenticated mail"), "google", "the fault is ours; nobody is"),
+        (
+            (421, "", "[TS03] Retrying will NOT succeed"),
+            "",
+            "later; pauses the destination",
+        ),
+        ((421, "4.7.28", "unusual rate of mail"), "", "10 minutes, then goes on with one"),
+        ((552, "5.2.2", "mailbox full"), "", "gives up on this message; nobody is"),
+        ((554, "", "no"), "", "gives up on this message; nobody is suppressed"),
+        ((451, "", "greylisted"), "", "tries this message again later; nobody"),
+    ],
+)
+def test_what_follows_is_said_in_a_sentence(said, provider, does):
+    """Every refusal has one plain consequence, and the sentence says it."""
+    lasting = permanent(*said[:2])
+
+    assert does in consequence(meaning(*said, provider), permanent=lasting)
 
 
 @pytest.mark.parametrize("name", SETTLED_FOR_GOOD)

@@ -39,7 +39,8 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
-    "send.feeder", "send.dispatch", "send.prepare", "send.prove",
+    "send.book", "send.lines", "send.routing", "send.feeder", "send.dispatch",
+    "send.prepare", "send.prove",
     "send", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.progress", "terminal.notices", "terminal",

@@ -50,6 +50,47 @@ def ledger(tmp_path):
     ledger.close()
 
 
+OF_VERSION_1 = """
+CREATE TABLE schema (version INTEGER NOT NULL);
+INSERT INTO schema VALUES (1);
+CREATE TABLE runs (number INTEGER NOT NULL, run TEXT NOT NULL, campaign TEXT NOT NULL,
+    kind TEXT NOT NULL, state TEXT NOT NULL, created FLOAT NOT NULL, started FLOAT, ended FLOAT,
+    digest TEXT NOT NULL, manifest TEXT NOT NULL, header TEXT NOT NULL, PRIMARY KEY (number));
+INSERT INTO runs VALUES (1, 'run', 'letter', 'campaign', 'started', 1, 1, NULL, 'd', '{}', '[]');
+CREATE TABLE deliveries (id INTEGER NOT NULL, run INTEGER NOT NULL, "row" INTEGER NOT NULL,
+    line INTEGER NOT NULL, mailbox TEXT NOT NULL, "key" TEXT, destination TEXT NOT NULL,
+    cells TEXT NOT NULL, disposition TEXT NOT NULL, reason TEXT, marks TEXT NOT NULL,
+    attempt INTEGER NOT NULL, deferrals INTEGER NOT NULL, due FLOAT NOT NULL, owner TEXT,
+    lease FLOAT, dated FLOAT, digest BLOB, settled FLOAT, PRIMARY KEY (id), UNIQUE (run, "key"));
+CREATE INDEX deliveries_due ON deliveries (run, destination, due)
+    WHERE disposition IN ('queued', 'deferred');
+INSERT INTO deliveries VALUES (1, 1, 1, 2, 'a@one.example', 'a@one.example', 'one.example',
+    '["a@one.example"]', 'deferred', NULL, '', 1, 1, 0, NULL, NULL, 1, NULL, NULL);
+CREATE TABLE events (id INTEGER NOT NULL, delivery INTEGER NOT NULL, kind TEXT NOT NULL,
+    at FLOAT NOT NULL, attempt INTEGER NOT NULL, reason TEXT, code INTEGER NOT NULL,
+    status TEXT NOT NULL, text TEXT NOT NULL, host TEXT NOT NULL, digest BLOB, PRIMARY KEY (id));
+INSERT INTO events VALUES (1, 1, 'deferred', 2, 1, NULL, 451, '', 'later', 'mx.one.example', NULL);
+"""
+
+
+def test_a_ledger_of_version_1(tmp_path):
+    """An older ledger is brought up when it is opened, and goes on from where it was."""
+    (tmp_path / ".mailblast").mkdir(mode=0o700)
+    with sqlite3.connect(tmp_path / ".mailblast/ledger.db") as old:
+        old.executescript(OF_VERSION_1)
+    old.close()
+    ledger = Ledger(tmp_path / ".mailblast")
+    run = ledger.runs.numbered(1)
+    [due] = ledger.deliveries.claim(claim(run, one=1)).taken
+    fact = Event(due.delivery, EventKind.ATTEMPTED, 3.0, due.attempt, tls="TLSv1.3")
+    assert ledger.deliveries.record([fact]) == []
+
+    assert [one.tls for one in ledger.deliveries.history(1)] == ["", "TLSv1.3"]
+    assert ledger.runs.destinations(1) == {"one.example": {"doubtful": 1}}
+    ledger.close()
+    Ledger(tmp_path / ".mailblast").close()  # once is enough
+
+
 def test_a_claim_is_nobody_elses(ledger):
     """Two claims of one destination never have a delivery in common."""
     run = begun(ledger)

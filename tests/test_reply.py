@@ -14,6 +14,7 @@ from mailblast.smtp.reply import (
     Reply,
     ReplyReader,
     printable,
+    quoted,
 )
 
 
@@ -179,3 +180,25 @@ def test_pieces_do_not_matter(data, cuts):
     assert whole == [
         x for start, end in pairwise(edges) for x in pieces.feed(data[start:end])
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("550 5.1.1 no such user", Reply(550, "5.1.1 no such user", "5.1.1")),
+        ("smtp; 452 4.2.2 full", Reply(452, "4.2.2 full", "4.2.2")),
+        ("host mx[192.0.2.1] said: 554 no\n  (in reply)", Reply(554, "no (in reply)")),
+        ("delay=250, 421-4.7.0 later", Reply(421, "4.7.0 later", "4.7.0")),
+        ("421 5.7.32 From is not aligned", Reply(421, "5.7.32 From is not aligned")),
+        ("450", Reply(450, "")),
+    ],
+)
+def test_a_refusal_is_found_where_it_is_quoted(text, found):
+    """In a log, in a diagnostic, over several lines: from the first code of a refusal on."""
+    assert quoted(text) == found
+
+
+@pytest.mark.parametrize("text", ["", " \n", "user unknown", "250 Ok", "5501 x", "a@450 b"])
+def test_what_quotes_no_refusal_is_refused(text):
+    """No code, a positive one, or digits of something else."""
+    assert isinstance(quoted(text), Refusal)

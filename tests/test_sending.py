@@ -88,7 +88,7 @@ def test_fates(sent: Path, domain: str) -> None:
         found = [
             one
             for one in ledger.deliveries.those(last(ledger).number)
-            if one.destination == domain and one.disposition != "invalid"
+            if one.domain == domain and one.disposition != "invalid"
         ]
 
     assert {(str(one.disposition), one.reason and str(one.reason)) for one in found} == {

@@ -222,12 +222,12 @@ def test_two_first_commands_at_once(tmp_path: Path) -> None:
     assert all(name in listed for name in names)
 
 
-@pytest.mark.parametrize("number", [1, 120], ids=["claimed", "not yet claimed"])
+@pytest.mark.parametrize("number", [1, 590], ids=["claimed", "not yet claimed"])
 def test_an_opt_out_while_it_is_under_way(tmp_path: Path, number: int) -> None:
     """Whoever opts out before MAIL FROM is suppressed, and the others get it all the same."""
     hold = Hold()
     with running({"dot": [several(hold, ACCEPT)]}) as server:
-        letter(tmp_path, rows(150), delivery=relay(server.port, connections=1))
+        letter(tmp_path, rows(600), delivery=relay(server.port, connections=1))
         sending = begin(tmp_path, "send", "letter", "--yes")
         assert hold.reached.wait(30)
         claimed = look(tmp_path, "SELECT mailbox FROM deliveries WHERE owner IS NOT NULL")
@@ -237,7 +237,7 @@ def test_an_opt_out_while_it_is_under_way(tmp_path: Path, number: int) -> None:
         status, _, err = ended(sending)
 
     assert status == 0, err
-    assert the_run(tmp_path)["dispositions"] == {"accepted": 149, "suppressed": 1}
+    assert the_run(tmp_path)["dispositions"] == {"accepted": 599, "suppressed": 1}
     assert not any(person(number) in command for command in server.commands)
 
 

@@ -1,4 +1,4 @@
-"""Reports about us as a whole: DMARC aggregates (RFC 7489, RFC 9990), TLS-RPT (RFC 8460).
+"""Reports about us as a whole: DMARC aggregates (RFC 7489), TLS-RPT (RFC 8460).
 
 Rule: they are told by their names alone and never opened: a compressed report may grow a
 thousandfold, and what it says concerns no delivery.

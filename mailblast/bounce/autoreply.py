@@ -34,8 +34,16 @@ _ANSWERS = {"in-reply-to", "references"}
 _LISTS = ("list-id", "list-unsubscribe", "list-post")
 
 
-def _pattern(section: str, name: str) -> re.Pattern[str]:
-    return re.compile(_DATA[section][name], _FLAGS)
+# "Re:" and its like in front of a subject; a greeting and "please" in front of a wish.
+_PREFIX = r"^(?:(?:re|aw|antw?|sv|fwd?|vs):[ ]*)*\W{0,3}"
+_GREETING = r"""
+^\W{0,6}(?:(?:hi|hello|hallo|dear|bonjour|hola)\b[^\n]{0,40}\n+\W{0,4})?
+(?:please[ ]|pls[ ]|kindly[ ]|i[ ](?:want|wish|would[ ]like)[ ]to[ ](?:be[ ])?
+  |can[ ]you[ ](?:please[ ])?|bitte[ ]|merci[ ]de[ ](?:me[ ])?|por[ ]favor[ ])?"""
+
+
+def _pattern(section: str, name: str, start: str = "") -> re.Pattern[str]:
+    return re.compile(f"{start}(?:{'|'.join(_DATA[section][name])})", _FLAGS)
 
 
 def _signals(section: str, name: str) -> tuple[Signal, ...]:
@@ -44,14 +52,14 @@ def _signals(section: str, name: str) -> tuple[Signal, ...]:
 
 _DEFINITE = _signals("autoreply", "fields")
 _SUPPORTING = _signals("autoreply", "supporting")
-_SUBJECT = _pattern("autoreply", "subject")
+_SUBJECT = _pattern("autoreply", "subject", _PREFIX)
 _WORDS = _pattern("autoreply", "words")
 _CHALLENGE_FIELDS = _signals("challenge", "fields")
 _CHALLENGE_SENDER = _pattern("challenge", "sender")
 _CHALLENGE_SUBJECT = _pattern("challenge", "subject")
 _CHALLENGE_WORDS = _pattern("challenge", "words")
-_LEAVE_SUBJECT = _pattern("unsubscribe", "subject")
-_LEAVE_WORDS = _pattern("unsubscribe", "words")
+_LEAVE_SUBJECT = _pattern("unsubscribe", "subject", _PREFIX)
+_LEAVE_WORDS = _pattern("unsubscribe", "words", _GREETING)
 
 
 def titled(message: Message) -> Notice | None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from mailblast.bounce import naming, verdict
+from mailblast.bounce import naming, plaintext, verdict
 from mailblast.bounce.message import MAX_ADDRESS, MAX_ID, STATUS_TYPES, Message
 from mailblast.bounce.notice import Kind, Notice, Report
 from mailblast.bounce.parts import fields, text
@@ -98,7 +98,7 @@ def _delivery_status(message: Message) -> tuple[str, str]:
         return text(part.decoded(MAX_STATUS)), "dsn"
     announced = message.head.parameter("report-type").lower() == "delivery-status"
     body = text(message.head.body[:MAX_STATUS]) if announced else message.explanation
-    if _FINAL.search(body) is None:
+    if _FINAL.search(body) is None or plaintext.answered(message):
         return "", ""
     start = _FIRST_FIELD.search(body)
     if start is None:

@@ -22,16 +22,19 @@ class Form:
     `recipient` finds each recipient (group `address`, or `local` for one at the reporting
     domain), `said` what is said of all of them; `action` and `reason` are what the form
     means by itself; `filter` says that a filter in front of the mailboxes writes it, whose
-    "unknown user" proves nothing.
+    "unknown user" proves nothing; `alone` that the sign is enough, though no machine seems
+    to have sent it and the subject says nothing.
     """
 
     name: str
+    sample: str
     sign: re.Pattern[str]
     recipient: re.Pattern[str] | None
     said: re.Pattern[str] | None
     action: str
     reason: Reason | None
     filter: bool
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,22 @@ class Signs:
     named: re.Pattern[str]
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _pattern(text: str | list[str]) -> re.Pattern[str]:
+    text = text if isinstance(text, str) else "|".join(text)
     return re.compile(text.replace("ADDRESS", f"(?P<address>{ADDRESS})"), _FLAGS)
 
 
 def _form(block: dict[str, Any]) -> Form:
     return Form(
         block["name"],
+        block["sample"],
         _pattern(block["sign"]),
         _pattern(block["recipient"]) if "recipient" in block else None,
         _pattern(block["said"]) if "said" in block else None,
         block.get("action", ""),
         Reason(block["reason"]) if "reason" in block else None,
         block.get("filter", False),
+        block.get("alone", False),
     )
 
 

@@ -1,9 +1,12 @@
 """Notices in words alone, from before and beside the standard.
 
-Rule: a mail is a bounce by its form (`forms`), or by at least two signs that do not depend
-on one another: who sent it and to which return path, what its subject says, what its words
-say.
+Rule: a mail is a bounce by at least two signs that do not depend on one another: who sent it
+or to which return path, what its subject says, and what its words say, of which the sign of a
+known form is the strongest.  A person who answers a bounce quotes all of that; so an answer
+is a bounce only if a machine sent it.
 """
+
+import re
 
 from mailblast.bounce import diagnostic, naming, verdict
 from mailblast.bounce.forms import FORMS, SIGNS, Form
@@ -14,13 +17,14 @@ from mailblast.bounce.verdict import Finding
 
 # A bounce says that it is one at its beginning.
 MAX_WORDS = 8000
+_ANSWER = re.compile(r"(?:re|aw|antw?|sv|vs|odp)\s*:", re.IGNORECASE)
 
 
 def read(message: Message) -> Notice | None:
     """Read a notice that has no delivery status."""
     head = f"{message.sender}\n{message.subject}\n{message.explanation}"
     form = next((form for form in FORMS if form.sign.search(head)), None)
-    if form is None and not is_bounce(message):
+    if not _is_bounce(message, form):
         return None
     found, way = naming.recipients(message, form)
     rule = f"{form.name if form else 'plaintext'}: {way}"
@@ -43,14 +47,26 @@ def read(message: Message) -> Notice | None:
     return Notice(Kind.BOUNCE, reports, rule=rule)
 
 
-def is_bounce(message: Message) -> bool:
-    """Whether two signs at least say so, one of them in words."""
-    if message.head.value("x-failed-recipients"):
+def answered(message: Message) -> bool:
+    """Whether a person seems to answer something."""
+    return _ANSWER.match(message.subject) is not None and not _by_machine(message)
+
+
+def _by_machine(message: Message) -> bool:
+    return message.null_path or SIGNS.sender.search(message.sender) is not None
+
+
+def _is_bounce(message: Message, form: Form | None) -> bool:
+    if (form is not None and form.alone) or message.head.value("x-failed-recipients"):
         return True
-    who = message.null_path or SIGNS.sender.search(message.sender) is not None
+    if answered(message):
+        return False
+    machine = _by_machine(message)
     subject = SIGNS.subject.search(message.subject) is not None
-    if who == subject:
-        return who
+    if machine == subject:
+        return machine
+    if form is not None:
+        return True
     return SIGNS.words.search(message.explanation[:MAX_WORDS]) is not None
 
 

@@ -8,13 +8,16 @@ from mailblast.errors import Refusal, UserError
 from mailblast.reason import meaning, permanent, providers
 from mailblast.smtp.reply import quoted
 from mailblast.terminal import Screen
+from mailblast.terminal.words import explained
 
 EXAMPLE = 'for example: mailblast explain "550 5.1.1 <bob@example.com>: User unknown"'
 
 
 @click.command()
 @click.argument("reply", nargs=-1)
-@click.option("--provider", default="", help="Who said it, where the words do not tell.")
+@click.option(
+    "--provider", default="", metavar="NAME", help="Who said it, if the words do not tell."
+)
 @json_option
 def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
     """What a server's REPLY means, and what mailblast does when it gets it.
@@ -31,7 +34,8 @@ def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
     for_good = bool(permanent(said.code, said.status))
     does = consequence(found, permanent=for_good)
     if not as_json:
-        Screen().explanation(said, found, does)
+        for line in explained(found, does, permanent=for_good):
+            Screen().say(line)
         return
     put_json(
         {

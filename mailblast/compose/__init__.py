@@ -41,7 +41,7 @@ class Due:
     delivery: int
     row: int
     mailbox: str
-    destination: str
+    domain: str
     smtputf8: bool
     cells: tuple[str, ...]
     attempt: int

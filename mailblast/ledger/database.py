@@ -24,8 +24,13 @@ from mailblast.secret import private_directory
 # milliseconds, so a wait of this length means that something holds the file for good.
 BUSY_SECONDS = 60
 
-# version -> statements that lead to the next one.  Empty: this is the first.
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+# version -> statements that lead to the next one.  Tables that a version adds need none.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE deliveries RENAME COLUMN destination TO domain",
+        "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
+    ),
+}
 
 
 class Database:
@@ -123,4 +128,5 @@ def _bring_up(connection: Connection, path: Path) -> None:
         for statement in MIGRATIONS[step]:
             connection.exec_driver_sql(statement)
     if version < SCHEMA_VERSION:
+        metadata.create_all(connection)
         connection.execute(schema.update().values(version=SCHEMA_VERSION))

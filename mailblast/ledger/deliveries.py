@@ -47,7 +47,7 @@ class Delivery:
     line: int
     mailbox: str
     key: str | None
-    destination: str
+    domain: str
     cells: tuple[str, ...]
     disposition: Disposition
     reason: Reason | None
@@ -60,7 +60,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who claims, for which run, when, and how many messages of each destination."""
+    """Who claims, for which run, when, and how many messages of each domain."""
 
     run: int
     scope: str
@@ -71,7 +71,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim came to: whose turn it is, and the destinations of those who turned out
+    """What a claim came to: whose turn it is, and the domains of those who turned out
     to be suppressed by now."""
 
     taken: list[Due]
@@ -85,7 +85,7 @@ class Deliveries:
         self._database = database
 
     def waiting(self, run: int, now: float) -> dict[str, tuple[int, float | None]]:
-        """For each destination with unclaimed messages: how many are due, and when the next
+        """For each domain with unclaimed messages: how many are due, and when the next
         of the others will be (None: no others)."""
         with self._database.reading() as connection:
             rows = connection.execute(_WAITING, {"run": run, "now": now})
@@ -194,7 +194,7 @@ class Deliveries:
 _COLUMNS = [
     deliveries.c[name]
     for name in (
-        "id", "run", "row", "line", "mailbox", "key", "destination", "cells", "disposition",
+        "id", "run", "row", "line", "mailbox", "key", "domain", "cells", "disposition",
         "reason", "marks", "attempt", "due", "dated", "digest",
     )
 ]  # fmt: skip
@@ -207,20 +207,20 @@ _STILL_DUE = text(
 
 _WAITING = (
     select(
-        deliveries.c.destination,
+        deliveries.c.domain,
         func.sum(case((deliveries.c.due <= bindparam("now"), 1), else_=0)),
         func.min(case((deliveries.c.due > bindparam("now"), deliveries.c.due))),
     )
     .where(deliveries.c.run == bindparam("run"), _STILL_DUE)
-    .group_by(deliveries.c.destination)
+    .group_by(deliveries.c.domain)
 )
 _CLAIMED_COLUMNS = select(*(deliveries.c[name] for name in (
-    "id", "row", "mailbox", "key", "destination", "cells", "attempt", "deferrals", "dated",
+    "id", "row", "mailbox", "key", "domain", "cells", "attempt", "deferrals", "dated",
 )))  # fmt: skip
 _DUE = (
     _CLAIMED_COLUMNS.where(
         deliveries.c.run == bindparam("run"),
-        deliveries.c.destination == bindparam("destination"),
+        deliveries.c.domain == bindparam("domain"),
         deliveries.c.due <= bindparam("now"),
         _STILL_DUE,
     )
@@ -249,7 +249,7 @@ def _take(connection: Connection, claim: Claim, rows: Sequence[Any]) -> Claimed:
         execute_all(connection, _CLAIM, [{"it": row.id, **values} for row in taken])
     return Claimed(
         [_as_due(row, claim.at) for row in taken],
-        tuple(row.destination for row in rows if row.id in struck),
+        tuple(row.domain for row in rows if row.id in struck),
     )
 
 
@@ -258,7 +258,7 @@ def _as_due(row: Any, at: float) -> Due:
         delivery=row.id,
         row=row.row,
         mailbox=row.mailbox,
-        destination=row.destination,
+        domain=row.domain,
         smtputf8=not row.mailbox.isascii(),
         cells=tuple(json.loads(row.cells)),
         attempt=row.attempt + 1,
@@ -284,8 +284,8 @@ def keys_of(key: str) -> tuple[str, ...]:
 
 
 def _due(connection: Connection, claim: Claim, want: tuple[str, int]) -> Sequence[Any]:
-    destination, most = want
-    values = {"run": claim.run, "destination": destination, "now": claim.at, "most": most}
+    domain, most = want
+    values = {"run": claim.run, "domain": domain, "now": claim.at, "most": most}
     return fetch(connection, _DUE, values)
 
 

@@ -68,7 +68,7 @@ class Enrolment:
             "line": row.line,
             "mailbox": address.mailbox if address else "",
             "key": address.key if address else None,
-            "destination": address.domain if address else "",
+            "domain": address.domain if address else "",
             "cells": _as_json(row.cells),
             "disposition": "invalid" if row.reason else "queued",
             "reason": row.reason,

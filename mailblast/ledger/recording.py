@@ -225,5 +225,6 @@ def row_of(fact: Event, attempt: int) -> dict[str, Any]:
         "status": fact.status,
         "text": fact.text,
         "host": fact.host,
+        "tls": fact.tls,
         "digest": fact.digest,
     }

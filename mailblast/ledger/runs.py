@@ -1,6 +1,7 @@
 """The runs of a ledger: which campaign went out when, with which content, to which list."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import Column, delete, func, insert, select, update
 
 from mailblast.event import Disposition
 from mailblast.ledger.database import Database
-from mailblast.ledger.tables import deliveries, events, runs
+from mailblast.ledger.tables import deliveries, domains, events, runs
 from mailblast.reason import Reason
 
 
@@ -28,6 +29,9 @@ class Run:
     digest: str
     manifest: Mapping[str, str]
     header: tuple[str, ...]
+
+
+_PLACED = select(domains)
 
 
 class Runs:
@@ -118,13 +122,16 @@ class Runs:
         }
 
     def destinations(self, number: int) -> dict[str, dict[Disposition, int]]:
-        """The dispositions of each destination."""
-        found: dict[str, dict[Disposition, int]] = {}
-        columns = (deliveries.c.destination, deliveries.c.disposition)
-        for destination, name, count in self._counted(number, *columns):
-            if destination:
-                found.setdefault(destination, {})[Disposition(name)] = count
-        return found
+        """The dispositions of each destination; rows without a domain are left out."""
+        with self._database.reading() as connection:
+            placed = {row.domain: row.destination for row in connection.execute(_PLACED)}
+        found: dict[str, Counter[Disposition]] = {}
+        columns = (deliveries.c.domain, deliveries.c.disposition)
+        for domain, name, count in self._counted(number, *columns):
+            if domain:
+                one = found.setdefault(placed.get(domain, domain), Counter())
+                one[Disposition(name)] += count
+        return {name: dict(one) for name, one in found.items()}
 
     def _counted(self, number: int, *columns: Column[str]) -> list[Any]:
         query = (

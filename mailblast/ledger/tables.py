@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Raised by one with every change of these tables; `database.MIGRATIONS` brings older files up.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -49,7 +49,7 @@ deliveries = Table(
     Column("line", Integer, nullable=False),
     Column("mailbox", Text, nullable=False),  # as mailed; "" when the row has none
     Column("key", Text),  # normalised; NULL when the row is invalid
-    Column("destination", Text, nullable=False),
+    Column("domain", Text, nullable=False),  # of the mailbox: A-labels, lower case
     Column("cells", Text, nullable=False),  # JSON: the row, as it came
     Column("disposition", Text, nullable=False),
     Column("reason", Text),
@@ -70,7 +70,7 @@ deliveries = Table(
 Index(
     "deliveries_due",
     deliveries.c.run,
-    deliveries.c.destination,
+    deliveries.c.domain,
     deliveries.c.due,
     sqlite_where=text("disposition IN ('queued', 'deferred')"),
     postgresql_where=text("disposition IN ('queued', 'deferred')"),
@@ -90,7 +90,39 @@ events = Table(
     Column("status", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("host", Text, nullable=False),
+    Column("tls", Text, nullable=False, server_default=""),  # how the line was protected
     Column("digest", LargeBinary),
+)
+
+# To which destination a domain was found to belong; a domain without a row is its own.
+domains = Table(
+    "domains",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+)
+
+# Where sending is stopped until somebody lifts it.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", Integer),  # NULL: whatever the run, for a destination judges the sender
+    Column("destination", Text, nullable=False),  # "" is the whole run
+    Column("reason", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("lifted", Float),
+)
+
+# MTA-STS policies of domains, kept for as long as they say.
+policies = Table(
+    "policies",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("text", Text, nullable=False),  # "" where a domain has none
+    Column("until", Float, nullable=False),
 )
 
 suppressions = Table(

@@ -32,8 +32,8 @@ from mailblast.report import iso
 from mailblast.runbook import RunBook
 from mailblast.sandbox import PracticeInternet
 from mailblast.schedule import Schedule
+from mailblast.send.book import Job
 from mailblast.send.dispatch import Dispatch, Road
-from mailblast.send.feeder import Job
 from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
 from mailblast.send.prove import prove
 from mailblast.send.tally import Tally

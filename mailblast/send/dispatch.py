@@ -1,36 +1,39 @@
-"""The way of the messages of a run: claimed, composed, offered, committed, accounted.
+"""The way of the messages of a run: offered, committed, accounted.
 
-One process, one loop.  A feeder claims what is due and has it composed; lines (one a
-connection) take what the schedule lets go, offer it, make `attempted` durable, send the final
-dot and record the answer.  Memory is bounded by what is ready, never by the list.
+One process, one loop.  The feeder claims what is due and has it composed; workers, as many
+as there may be connections, take what the schedule lets go, offer it on a line that leads
+there, make `attempted` durable, send the final dot and record the answer.
 
-Rule: an event is on the disk before anything depends on it.  A message whose `attempted` is
-durable is never offered again by itself, whatever happens.
+Rule: whoever waits is woken for one message and not for every one: a run with hundreds of
+connections would otherwise do nothing but look.
 """
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from mailblast import disposition
 from mailblast.address import key_of
-from mailblast.compose import Due, Message
+from mailblast.compose import Message
 from mailblast.destination import Carrier, Line
 from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
-from mailblast.event import Event, EventKind
-from mailblast.ledger import Deliveries, GroupCommit, Watch, keys_of, suppression_reason
+from mailblast.event import EventKind
+from mailblast.ledger import Deliveries, Watch, keys_of, suppression_reason
 from mailblast.pool import Pool
-from mailblast.reason import Reason
-from mailblast.schedule import Schedule, next_attempt
-from mailblast.send.feeder import Bell, Book, Feeder, Job, Ready
+from mailblast.schedule import Schedule
+from mailblast.send.book import Book, Job, Ready
+from mailblast.send.feeder import Feeder
+from mailblast.send.lines import Lines, Opened
+from mailblast.send.routing import Routing
 from mailblast.send.tally import Tally
-from mailblast.smtp.protocol import Answer, Envelope, Phase
-from mailblast.suppression import Entry
+from mailblast.smtp.protocol import CLOSING, Answer, Envelope, Phase
 
-IDLE = 5.0  # seconds without work after which a connection is given back
 PATIENCE = 60.0  # seconds without any connection after which the run stops
+AGAIN = 1.0  # seconds until a message is taken up again for which no line came about
+SWEEP = 1.0  # seconds from one look for lines that nobody needs to the next
+
+Taken = tuple[str, Ready]  # a destination, and a message for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,17 @@ class Dispatch:
     ) -> None:
         self._job = job
         self._schedule = road.schedule
-        self._carrier = road.carrier
-        self._deliveries = deliveries
         self._watch = watch
         self._tally = tally
-        self._commit = GroupCommit(deliveries)
-        self._commit.on_error = self.stop
-        self._bell = Bell()
-        book = Book(deliveries, self._commit, tally)
-        self._feeder = Feeder(job, road.schedule, road.pool, book, self._bell)
+        self._book = Book(job, deliveries, tally, self.stop)
+        self._lines = Lines(road.carrier, job.connections)
+        self._routing = Routing(road.carrier)
+        self._feeder = Feeder(
+            road.schedule, road.pool, self._routing, self._book, self._wake
+        )
+        self._idle: list[asyncio.Future[Taken | None]] = []  # workers that wait
+        self._alarm: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._open_lines = 0
         self._connected = time.monotonic()  # when a connection last came about
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: MailblastError | None = None
@@ -75,11 +78,13 @@ class Dispatch:
         """
         work = [self._feeder.run(), *(self._work() for _ in range(self._job.connections))]
         self._tasks = [asyncio.create_task(self._guard(one)) for one in work]
+        sweeping = asyncio.create_task(self._sweep())
         try:
             await asyncio.gather(*self._tasks)
         except asyncio.CancelledError:
             pass  # `abort`
         finally:
+            sweeping.cancel()
             await self._close()
         if self._failure:
             raise self._failure
@@ -92,10 +97,19 @@ class Dispatch:
             self._failure = self._failure or error
             self.stop()
 
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            self._lines.sweep()
+
     async def _close(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        await self._routing.close()
+        await self._lines.close()
         try:
-            await self._commit.close()
-            self._deliveries.release(self._job.run.number, self._job.owner)
+            await self._book.commit.close()
+            self._book.deliveries.release(self._job.run.number, self._job.owner)
         except LedgerError as error:
             self._failure = self._failure or error
 
@@ -105,156 +119,158 @@ class Dispatch:
             task.cancel()
 
     def stop(self) -> None:
-        """Let every line finish its message, and take up nothing more."""
+        """Let every worker finish its message, and take up nothing more."""
         self._stopping = True
-        self._feeder.stop()
+        self._feeder.feeding = False
+        self._wake()
 
-    # --- The lines -------------------------------------------------------------------------
+    # --- Whose turn it is ------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """One line: a connection at a time, a message at a time."""
-        line: Line | None = None
-        carried: Counter[str] = Counter()
-        used = 0.0  # when the connection carried its last message
-        try:
-            while not self._over():
-                got = self._schedule.next(time.monotonic())
-                if got is None:
-                    if line is None or time.monotonic() < used + IDLE:
-                        await self._bell.wait(self._pause())
-                        continue
-                    await self._give_back(line)
-                    line = None
-                    carried.clear()
-                    continue
-                destination, ready = got
-                if line is None and (line := await self._open()) is None:
-                    self._schedule.put_back(destination, ready)
-                    await self._bell.wait(1.0)
-                    continue
-                usable = await self._serve(line, destination, ready)
-                used = time.monotonic()
-                carried[destination] += 1
-                if not usable or carried[destination] >= self._schedule.most_carried(
-                    destination
-                ):
-                    await self._give_back(line)
-                    line = None
-                    carried.clear()
-        finally:
-            if line is not None:
-                await self._give_back(line)
+        """One worker: a message at a time."""
+        while (taken := await self._next()) is not None:
+            await self._serve(*taken)
+
+    async def _next(self) -> Taken | None:
+        """The next message that may go, when it may; None when there will be no more."""
+        if self._over():
+            self._wake()
+            return None
+        taken = self._schedule.next(time.monotonic())
+        if taken is not None:
+            return taken
+        waiting: asyncio.Future[Taken | None] = asyncio.get_running_loop().create_future()
+        self._idle.append(waiting)
+        self._set_alarm()
+        return await waiting
 
     def _over(self) -> bool:
         return self._stopping or not (self._feeder.feeding or len(self._schedule))
 
-    def _pause(self) -> float:
-        wake = self._schedule.wake()
-        return IDLE if wake is None else min(IDLE, max(0.0, wake - time.monotonic()))
+    def _wake(self) -> None:
+        """Give those who wait what may go now; at the end, send them home."""
+        over = self._over()
+        while self._idle:
+            taken = None if over else self._schedule.next(time.monotonic())
+            if taken is None and not over:
+                self._set_alarm()
+                return
+            waiting = self._idle.pop()
+            if not waiting.done():
+                waiting.set_result(taken)
+            elif taken is not None:  # it was broken off meanwhile
+                self._schedule.put_back(*taken)
 
-    async def _open(self) -> Line | None:
-        """A new connection, or None when it is worth trying again a little later."""
+    def _set_alarm(self) -> None:
+        wake = self._schedule.wake()
+        if wake is None:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        pause = max(0.0, wake - time.monotonic())
+        self._alarm = asyncio.get_running_loop().call_later(pause, self._wake)
+
+    # --- One message -----------------------------------------------------------------------
+
+    async def _serve(self, destination: str, ready: Ready) -> None:
+        self._feeder.in_flight += 1
+        done = False
         try:
-            line = await self._carrier.open()
+            done = await self._deliver(destination, ready)
+        finally:
+            self._feeder.in_flight -= 1
+            if done:
+                self._schedule.done(destination)
+            else:
+                self._schedule.put_back(destination, ready)
+        if not done:
+            await asyncio.sleep(AGAIN)
+
+    async def _deliver(self, destination: str, ready: Ready) -> bool:
+        """Deliver one message; False when no line came about and it has to wait."""
+        opened = await self._line(destination, ready, new=False)
+        if opened is None:
+            return False
+        used = not opened.fresh
+        answer = await self._offer(opened, destination, ready)
+        if used and answer is not None and _worn_out(answer):
+            # The other side had enough of the connection; of the message it said nothing.
+            opened = await self._line(destination, ready, new=True)
+            if opened is None:
+                return False
+            answer = await self._offer(opened, destination, ready)
+        if answer is not None:
+            self._account(destination, ready, answer, opened.line)
+        return True
+
+    async def _line(self, destination: str, ready: Ready, *, new: bool) -> Opened | None:
+        """A line for this message; None when none came about, and that is dealt with."""
+        limit = self._schedule.most_connections(destination)
+        take = self._lines.open if new else self._lines.take
+        try:
+            opened = await take(ready.route, limit)
         except ConnectionFailed as error:
-            alone = not self._open_lines
-            if alone and (error.permanent or time.monotonic() > self._connected + PATIENCE):
-                raise
-            self._tally.remark = f"{error}; trying again" if alone else ""
+            self._no_line(error)
             return None
         self._connected = time.monotonic()
         self._tally.remark = ""
-        self._open_lines += 1
-        return line
+        return opened
 
-    async def _give_back(self, line: Line) -> None:
-        self._open_lines -= 1
-        await line.quit()
+    def _no_line(self, error: ConnectionFailed) -> None:
+        """The relay cannot be reached: worth trying again for a while, if nobody else can."""
+        alone = not len(self._lines)
+        if alone and (error.permanent or time.monotonic() > self._connected + PATIENCE):
+            raise error
+        self._tally.remark = f"{error}; trying again" if alone else ""
 
-    async def _serve(self, line: Line, destination: str, ready: Ready) -> bool:
-        """Deliver one message; says whether the line can carry another."""
-        self._feeder.in_flight += 1
-        try:
-            return await self._deliver(line, ready)
-        finally:
-            self._feeder.in_flight -= 1
-            self._schedule.done(destination)
-            self._bell.ring()
+    async def _offer(self, opened: Opened, destination: str, ready: Ready) -> Answer | None:
+        """Bring a message to its answer on a line, and give the line back.
 
-    async def _deliver(self, line: Line, ready: Ready) -> bool:
-        due, message = ready.due, ready.message
+        None when it must not be sent any more.
+        """
         # The last look, for whoever unsubscribed since the claim.
-        struck = self._watch.listed(lambda: keys_of(key_of(message.recipient)))
+        struck = self._watch.listed(lambda: keys_of(key_of(ready.message.recipient)))
         if struck is not None:
-            self._feeder.settle(due, EventKind.SUPPRESSED, suppression_reason(struck))
-            return True
-        answer = await line.offer(_envelope(message), message.content)
-        if not isinstance(answer, Answer):
-            if not await self._attempted(line, ready):
-                return False
-            answer = await line.commit()
-            if not answer.doubtful:
-                self._tally.answered()
-        self._account(due, answer, line.host)
-        return answer.open
-
-    async def _attempted(self, line: Line, ready: Ready) -> bool:
-        """Make it durable that the final dot goes out; False when it must not."""
-        due, message = ready.due, ready.message
-        fact = Event(
-            due.delivery,
-            EventKind.ATTEMPTED,
-            time.time(),
-            due.attempt,
-            host=line.host,
-            digest=message.digest,
-        )
+            self._lines.rest(opened)
+            reason = suppression_reason(struck)
+            self._book.settled(ready.due, destination, EventKind.SUPPRESSED, reason)
+            return None
         try:
-            ours = await self._commit.durable(fact)
+            return await self._offered(opened.line, ready)
+        finally:
+            self._lines.give(opened, destination, self._schedule.most_carried(destination))
+
+    async def _offered(self, line: Line, ready: Ready) -> Answer | None:
+        message = ready.message
+        answer = await line.offer(_envelope(message), message.content)
+        if isinstance(answer, Answer):
+            return answer
+        try:
+            if not await self._book.attempted(ready, line):
+                line.close()
+                return None
         except LedgerError:
             line.close()  # without QUIT: nothing may complete the message
             raise
-        if not ours:
-            line.close()
-            return False
-        self._tally.offered()
-        return True
+        answer = await line.commit()
+        if not answer.doubtful:
+            self._tally.answered()
+        return answer
 
-    # --- The account -----------------------------------------------------------------------
-
-    def _account(self, due: Due, answer: Answer, host: str) -> None:
+    def _account(self, destination: str, ready: Ready, answer: Answer, line: Line) -> None:
         after_dot = answer.phase is Phase.DOT
         outcome = disposition.judge(answer.reply, answer.why, after_dot=after_dot)
-        if outcome is None:
-            return  # `attempted` stands: doubtful
-        kind, later = outcome.kind, None
-        if kind is EventKind.DEFERRED:
-            later = self._next_attempt(due)
-            kind = kind if later is not None else EventKind.EXPIRED
-        fact = Event(
-            due.delivery,
-            kind,
-            time.time(),
-            due.attempt,
-            outcome.reason,
-            outcome.code,
-            outcome.status,
-            outcome.text,
-            host,
-            later,
-        )
-        sample = self._job.run.kind == "sample"  # counted nowhere, so it suppresses nobody
-        self._commit.note(fact, None if sample else _suppression(due, outcome))
-        self._tally.happened(due.destination, kind)
+        if outcome is not None:  # else `attempted` stands: doubtful
+            self._book.concluded(ready.due, destination, outcome, line.host, line.tls)
 
-    def _next_attempt(self, due: Due) -> float | None:
-        job = self._job
-        later = next_attempt(
-            time.time(), due.deferrals, due.dated, job.retry, job.give_up_after
-        )
-        if later is not None:
-            self._feeder.defer(due.destination, later)
-        return later
+
+def _worn_out(answer: Answer) -> bool:
+    """Whether a connection was over before it took anything of this message.
+
+    Some servers close one in silence after so many messages, some say 421 (RFC 5321 §3.8).
+    """
+    over = answer.reply is None or answer.reply.code == CLOSING
+    return over and answer.phase is Phase.MAIL and not answer.open
 
 
 def _envelope(message: Message) -> Envelope:
@@ -264,10 +280,3 @@ def _envelope(message: Message) -> Envelope:
         smtputf8=message.smtputf8,
         envelope_id=str(message.delivery),
     )
-
-
-def _suppression(due: Due, outcome: disposition.Outcome) -> Entry | None:
-    if not disposition.address_is_dead(outcome):
-        return None
-    said = " ".join(f"{outcome.code} {outcome.text}".split())
-    return Entry(key_of(due.mailbox), Reason.HARD_BOUNCE, said)

@@ -8,96 +8,61 @@ import asyncio
 import heapq
 import time
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from itertools import islice
 
+from mailblast import disposition
 from mailblast.compose import Due, Message
+from mailblast.destination import Route, Unroutable
 from mailblast.errors import Refusal
-from mailblast.event import Event, EventKind
-from mailblast.ledger import Claim, Claimed, Deliveries, GroupCommit, Run
+from mailblast.event import EventKind
+from mailblast.ledger import Claim, Claimed
 from mailblast.pool import Pool
 from mailblast.reason import Reason
 from mailblast.schedule import Schedule
-from mailblast.send.tally import Tally
+from mailblast.send.book import Book, Ready
+from mailblast.send.routing import Routing
 
 COMPOSED = 50  # messages composed at a time
 READY = 1000  # messages that only wait for their turn
 READY_BYTES = 64 << 20  # of composed messages held in memory
-BREATH = (
-    0.03  # seconds from one claim to the next: few large ones cost less than many small
-)
-WAIT_FOR_RETRY = 600.0  # seconds: what can be settled within ten minutes is waited for
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be sent, and how much of it."""
-
-    run: Run
-    owner: str
-    connections: int
-    retry: tuple[float, ...]
-    give_up_after: float
-    resend_doubtful: bool = False
-    limit: int | None = None  # messages, in this process
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A message that only waits for its turn."""
-
-    due: Due
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """Where things are written down: the ledger, its one writer, and the sums on the screen."""
-
-    deliveries: Deliveries
-    commit: GroupCommit
-    tally: Tally
-
-
-class Bell:
-    """Rings when something has changed."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-
-    def ring(self) -> None:
-        """Wake everyone who waits."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait until it rings; False when `seconds` went by without."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+BREATH = 0.03  # seconds from one look to the next at what could be claimed
+SHARE = 25  # messages of a domain that are claimed together, where it has so many
+LOOKED_AT = 2000  # domains that one look goes through
+TURNED_AWAY = 500  # messages of a domain to which no way leads, at a time
 
 
 class Feeder:
     """Keeps the schedule filled until nothing is due soon."""
 
     def __init__(
-        self, job: Job, schedule: Schedule[Ready], pool: Pool, book: Book, bell: Bell
+        self,
+        schedule: Schedule[Ready],
+        pool: Pool,
+        routing: Routing,
+        book: Book,
+        on_ready: Callable[[], None],
     ) -> None:
         self.feeding = True
         self.in_flight = 0  # messages that a line has taken; kept by the lines
-        self._job = job
+        self._job = book.job
         self._schedule = schedule
         self._pool = pool
+        self._routing = routing
         self._book = book
-        self._bell = bell
-        self._hungry: OrderedDict[str, None] = OrderedDict()  # something is left to claim
-        self._later: list[tuple[float, str]] = []  # (due, destination) of what is deferred
-        self._left = job.limit
-        self._coming: Counter[str] = Counter()  # claimed, and being composed
+        self._on_ready = on_ready
+        self._hungry: OrderedDict[str, None] = OrderedDict()  # domains with more to claim
+        self._counted: dict[
+            str, int
+        ] = {}  # due when it began, of domains not looked up yet
+        self._later: list[tuple[float, str]] = []  # (due, domain) of what is deferred
+        self._left = book.job.limit
+        self._coming: Counter[str] = Counter()  # claimed and being composed, a destination
+        self._coming_all = 0
         self._size = 16_000  # bytes of a message: the largest seen
         self._composing: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None  # of composing
+        book.on_later = self._defer
 
     async def run(self) -> None:
         """Feed.  Raises LedgerError, or TemplateError when a message cannot be composed."""
@@ -113,59 +78,81 @@ class Feeder:
             wants = self._wants()
             if wants:
                 await self._take(wants)
-                await asyncio.sleep(BREATH)
-            elif not await self._anything_later():
+            elif not self._anything_later():
                 break
+            await asyncio.sleep(BREATH)
         self.stop()
 
     def stop(self) -> None:
         """Take up nothing more."""
         self.feeding = False
-        self._bell.ring()
+        self._on_ready()
 
-    def defer(self, destination: str, due: float) -> None:
-        """A message of this destination will be due again."""
-        heapq.heappush(self._later, (due, destination))
+    # --- What is due -----------------------------------------------------------------------
 
-    def settle(self, due: Due, kind: EventKind, reason: Reason, why: str = "") -> None:
-        """Record something that ends a delivery without the network."""
-        fact = Event(due.delivery, kind, time.time(), due.attempt, reason, text=why)
-        self._book.commit.note(fact)
-        self._book.tally.happened(due.destination, kind)
+    def _defer(self, domain: str, due: float) -> None:
+        """A message of this domain will be due again."""
+        heapq.heappush(self._later, (due, domain))
 
     def _load(self, waiting: dict[str, tuple[int, float | None]]) -> None:
         for name, (count, later) in waiting.items():
             if count:
                 self._hungry[name] = None
+                self._counted[name] = count
             if later is not None:
                 heapq.heappush(self._later, (later, name))
-            self._book.tally.waiting(name, count)
 
     def _hungry_again(self) -> None:
         now = time.time()
         while self._later and self._later[0][0] <= now:
             self._hungry[heapq.heappop(self._later)[1]] = None
 
-    def _wants(self) -> dict[str, int]:
-        """How many messages to claim now, for each destination that has use for them.
+    def _anything_later(self) -> bool:
+        """Whether there will be more to do; False when nothing will be due soon."""
+        busy = len(self._schedule) or self.in_flight or self._coming_all
+        if self._left == 0 and not busy:
+            return False
+        if busy or self._hungry:
+            return True
+        return bool(self._later) and self._later[0][0] <= time.time() + self._job.wait
 
-        Each gets a share.  Rows that were entered together are then claimed and settled
-        together, and the ledger writes one page for a dozen of them.
+    # --- Claims ----------------------------------------------------------------------------
+
+    def _wants(self) -> dict[str, int]:
+        """How many messages to claim now, for each domain that has use for them.
+
+        Few large claims cost less than many small ones, and rows that were entered together
+        are then claimed and settled together: so each domain gets a share, and nobody gets
+        any before there is room for a number of them.
         """
-        room = self._ready_most() - len(self._schedule) - self._coming.total()
+        most = self._ready_most()
+        room = most - len(self._schedule) - self._coming_all
+        if room < most // 4:
+            return {}
         if self._left is not None:
             room = min(room, self._left)
-        share = max(1, room // max(1, len(self._hungry)))
+        share = max(SHARE, room // max(1, len(self._hungry)))
         wants: dict[str, int] = {}
-        for name in list(self._hungry):
+        for name in list(islice(self._hungry, LOOKED_AT)):
             if room <= 0:
                 break
-            most = min(room, share, self._schedule.room(name) - self._coming[name])
-            if most > 0:
-                wants[name] = most
-                room -= most
-                self._hungry.move_to_end(name)
+            count = min(room, share, self._appetite(name))
+            if count > 0:
+                wants[name] = count
+                room -= count
+            self._hungry.move_to_end(name)
         return wants
+
+    def _appetite(self, domain: str) -> int:
+        """How many messages of this domain can be used soon."""
+        way = self._routing.of(domain)
+        if way is None:
+            return 0
+        if count := self._counted.pop(domain, 0):
+            self._book.tally.waiting(self._destination(domain), count)
+        if isinstance(way, Unroutable):
+            return TURNED_AWAY
+        return self._schedule.room(way.destination) - self._coming[way.destination]
 
     def _ready_most(self) -> int:
         return max(2 * self._job.connections, min(READY, READY_BYTES // self._size))
@@ -174,71 +161,85 @@ class Feeder:
         claim, deliveries = self._claim(wants), self._book.deliveries
         claimed = await self._book.commit.in_thread(lambda: deliveries.claim(claim))
         self._strike(claimed)
-        got = Counter(due.destination for due in claimed.taken) + Counter(claimed.struck)
+        self._begin_all(claimed.taken)
+        if self._left is not None:
+            self._left -= len(claimed.taken)
+        got = Counter(due.domain for due in claimed.taken) + Counter(claimed.struck)
         for name, most in wants.items():
             if got[name] < most:  # nothing more is due there
                 self._hungry.pop(name, None)
-        if self._left is not None:
-            self._left -= len(claimed.taken)
-        self._begin_all(claimed.taken)
+                self._routing.forget(name)
 
     async def _take_doubtful(self) -> None:
         claim, deliveries = self._claim({}), self._book.deliveries
         claimed = await self._book.commit.in_thread(
             lambda: deliveries.claim_doubtful(claim)
         )
-        taken = claimed.taken
-        self._book.tally.taken_up_again(len(taken) + len(claimed.struck))
+        self._book.tally.taken_up_again(len(claimed.taken) + len(claimed.struck))
         self._strike(claimed)
-        self._begin_all(taken)
+        for due in claimed.taken:
+            await self._routing.find(due.domain)
+        self._begin_all(claimed.taken)
 
     def _strike(self, claimed: Claimed) -> None:
-        for destination in claimed.struck:
-            self._book.tally.happened(destination, EventKind.SUPPRESSED)
+        for domain in claimed.struck:
+            self._book.tally.happened(self._destination(domain), EventKind.SUPPRESSED)
+
+    def _destination(self, domain: str) -> str:
+        way = self._routing.of(domain)
+        return way.destination if isinstance(way, Route) else domain
 
     def _claim(self, wants: dict[str, int]) -> Claim:
         run = self._job.run
         return Claim(run.number, run.campaign, self._job.owner, time.time(), wants)
 
+    # --- Composing -------------------------------------------------------------------------
+
     def _begin_all(self, taken: list[Due]) -> None:
-        self._coming.update(due.destination for due in taken)
-        for start in range(0, len(taken), COMPOSED):
-            task = asyncio.create_task(self._compose(taken[start : start + COMPOSED]))
+        begun: list[tuple[Due, Route]] = []
+        for due in taken:
+            way = self._routing.of(due.domain)
+            if isinstance(way, Route):
+                begun.append((due, way))
+            elif way is not None:
+                self._turn_away(due, way)
+        self._coming.update(way.destination for _, way in begun)
+        self._coming_all += len(begun)
+        for start in range(0, len(begun), COMPOSED):
+            task = asyncio.create_task(self._compose(begun[start : start + COMPOSED]))
             self._composing.add(task)
             task.add_done_callback(self._composed)
 
-    async def _compose(self, taken: list[Due]) -> None:
+    def _turn_away(self, due: Due, way: Unroutable) -> None:
+        outcome = disposition.unroutable(
+            way.reason, way.why, way.code, way.status, permanent=way.permanent
+        )
+        self._book.concluded(due, due.domain, outcome)
+
+    async def _compose(self, begun: list[tuple[Due, Route]]) -> None:
         try:
-            composed = await self._pool.compose(taken)
+            composed = await self._pool.compose([due for due, _ in begun])
         finally:
-            self._coming -= Counter(due.destination for due in taken)
+            self._coming.subtract(way.destination for _, way in begun)
+            self._coming_all -= len(begun)
         if self.feeding:
-            self._put(taken, composed)
+            self._put(begun, composed)
 
     def _composed(self, task: asyncio.Task[None]) -> None:
         self._composing.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self._error = error
-            self._bell.ring()
 
-    def _put(self, taken: list[Due], composed: list[Message | Refusal]) -> None:
-        for due, message in zip(taken, composed, strict=True):
+    def _put(
+        self, begun: list[tuple[Due, Route]], composed: list[Message | Refusal]
+    ) -> None:
+        for (due, way), message in zip(begun, composed, strict=True):
             if isinstance(message, Refusal):
-                self.settle(due, EventKind.INVALID, Reason.UNRENDERABLE, message.why)
+                why = message.why
+                self._book.settled(
+                    due, way.destination, EventKind.INVALID, Reason.UNRENDERABLE, why
+                )
                 continue
             self._size = max(self._size, len(message.content))
-            self._schedule.add(due.destination, Ready(due, message))
-        self._bell.ring()
-
-    async def _anything_later(self) -> bool:
-        """Wait for more to do; False when nothing will be due soon."""
-        busy = len(self._schedule) or self.in_flight or self._coming.total()
-        if self._left == 0 and not busy:
-            return False
-        if busy or self._hungry:
-            await self._bell.wait(0.2)  # room comes with time as well, where a rate is set
-            return True
-        if not self._later or self._later[0][0] > time.time() + WAIT_FOR_RETRY:
-            return False
-        await self._bell.wait(max(0.01, min(1.0, self._later[0][0] - time.time())))
-        return True
+            self._schedule.add(way.destination, Ready(due, message, way))
+        self._on_ready()

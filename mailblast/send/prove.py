@@ -94,7 +94,7 @@ def as_due(delivery: Delivery, now: float) -> Due:
         delivery=delivery.id,
         row=delivery.row,
         mailbox=delivery.mailbox,
-        destination=delivery.destination,
+        domain=delivery.domain,
         smtputf8=not delivery.mailbox.isascii(),
         cells=delivery.cells,
         attempt=delivery.attempt,

@@ -14,6 +14,8 @@ from mailblast.smtp.reply import Reply
 # A control character, a space or an angle bracket ends the path early and smuggles in a
 # parameter or a whole command.  Quoted local parts that hold them are nobody's mailbox.
 _UNSAFE = re.compile(r"[\x00-\x20<>\x7f-\xa0\u2028\u2029]")
+_LONE_CR = re.compile(rb"\r(?!\n)")
+_DOTTED = re.compile(rb"\r\n\.")
 _XTEXT = re.compile(r"[^!-~]|[+=]")
 _UNITEXT = re.compile(r"[\x00-\x20+=\\\x7f]")
 
@@ -83,8 +85,14 @@ def unsendable(envelope: Envelope, content: bytes, offered: Extensions) -> Reply
 
 
 def _bare(content: bytes) -> bool:
-    """Whether a CR or LF stands alone (RFC 5321 §2.3.8): a message can be smuggled so."""
-    return not content.count(b"\r\n") == content.count(b"\n") == content.count(b"\r")
+    """Whether a CR or LF stands alone (RFC 5321 §2.3.8): a message can be smuggled so.
+
+    A pattern with one literal at its head, and counts of single octets: every message is
+    looked through, and to count the pairs takes twice as long.
+    """
+    # No CR without its LF, and as many of the one as of the other.
+    alone = _LONE_CR.search(content) is not None
+    return alone or content.count(b"\n") != content.count(b"\r")
 
 
 def _utf8(envelope: Envelope) -> bool:
@@ -134,4 +142,6 @@ def stuffed(content: bytes) -> bytes:
     """`content` with each leading dot doubled (RFC 5321 §4.5.2), copied only if needed."""
     if content.startswith(b"."):
         content = b"." + content
+    if _DOTTED.search(content) is None:  # twice as fast as to look for it by replacing
+        return content
     return content.replace(b"\r\n.", b"\r\n..")

@@ -287,6 +287,7 @@ class Conversation:
 
 
 __all__ = [
+    "CLOSING",
     "READY",
     "Answer",
     "Conversation",

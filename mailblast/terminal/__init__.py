@@ -19,10 +19,9 @@ from mailblast.compose import Message
 from mailblast.event import Disposition, Event
 from mailblast.keys import PublicKey
 from mailblast.ledger import Delivery, Run, Suppression
-from mailblast.reason import Meaning, Reason, Scope
+from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
-from mailblast.smtp.reply import Reply
 from mailblast.terminal.progress import PLAIN_EVERY, Watching
 from mailblast.terminal.words import (
     CAME_BACK,
@@ -41,13 +40,6 @@ from mailblast.terminal.words import (
 )
 
 T = TypeVar("T")
-
-_CONCERNS = {
-    Scope.RECIPIENT: "this recipient",
-    Scope.MESSAGE: "this message",
-    Scope.DESTINATION: "this destination",
-    Scope.US: "us",
-}
 
 REASONS_SHOWN = 10  # of rows that cannot be mailed, where nobody can
 
@@ -243,13 +235,6 @@ class Screen:
         for name, what in CAME_BACK.items():
             if counts.get(name):
                 self.say(f"  {number(counts[name]):>6}  {what}")
-
-    def explanation(self, said: Reply, found: Meaning, does: str) -> None:
-        """What a refusal means, by which rule, and what follows from it."""
-        lasting = "for good" if said.permanent else "for now"
-        self.say(f"{found.reason}, {lasting}; it concerns {_CONCERNS[found.scope]}", "bold")
-        self.say(f"rule: {found.rule or 'none fits'}")
-        self.say(f"mailblast {does}.")
 
     # --- Reports ---------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import os
 import time
 
 from mailblast.event import Disposition
+from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
 
@@ -41,6 +42,13 @@ MEANING = {
     Disposition.INVALID: "a row that cannot be mailed",
 }
 
+
+CONCERNS = {
+    Scope.RECIPIENT: "this recipient",
+    Scope.MESSAGE: "this message",
+    Scope.DESTINATION: "this destination",
+    Scope.US: "us",
+}
 
 CAME_BACK = {
     "bounced": "bounced",
@@ -155,3 +163,13 @@ def after_report(report: RunReport) -> list[str]:
     ):
         lines.append("Something is still due: run `mailblast send` again.")
     return lines
+
+
+def explained(found: Meaning, does: str, *, permanent: bool) -> list[str]:
+    """What a refusal means, by which rule, and what follows from it: a line each."""
+    lasting = "for good" if permanent else "for now"
+    return [
+        f"{found.reason}, {lasting}; it concerns {CONCERNS[found.scope]}",
+        f"rule: {found.rule or 'none fits'}",
+        f"mailblast {does}.",
+    ]
