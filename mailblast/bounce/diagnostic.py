@@ -13,11 +13,11 @@ _BOTH = re.compile(rf"(?<![\w.@/:-])([245][0-5]\d)[ -]+['\"#<(\[]?({_STATUS})")
 # The last answer of a server within the words of the one that gave up: Amazon SES writes
 # "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.0 …>".
 _LAST = re.compile(
-    rf"(?:expired|unable to deliver)[^<>]{{0,200}}<([245]\d\d)[ -]({_STATUS})[^<>]{{0,1000}}>"
+    rf"(?:expired|unable to deliver)[^<>]{{0,200}}<([245][0-5]\d)[ -]({_STATUS})[^<>]{{0,1000}}>"
 )
 # IronPort, and with it Amazon SES of old, puts the server's words behind its own:
 # "5.1.0 - Unknown address error 550-'5.7.1 … Access denied'".
-_QUOTED = re.compile(r"[245]\.\d\.\d{1,3} - [^\n']{3,60}? ([245]\d\d-'([^']{3,1500})')")
+_QUOTED = re.compile(r"[245]\.\d\.\d{1,3} - [^\n']{3,60}? ([245][0-5]\d-'([^']{3,1500})')")
 # What qmail adds to the last answer when it gives up.
 _GAVE_UP = re.compile(
     r"\bI'm not going to try again; this\s+message has been in the queue too long\.?"
