@@ -36,12 +36,11 @@ def at_line_starts(message: Message) -> list[Passage]:
     """The recipients with which lines of the explanation begin."""
     found = passage.leading(message.explanation)
     appendix = message.explanation.find(_APPENDIX)
-    listed = {one.address.lower(): one.address for one in found if one.start < appendix}
-    if len(listed) == 1:
-        # The details are of the only recipient, even where they call it by another name.
-        found = [
-            replace(one, address=address) for one in found for address in listed.values()
-        ]
+    above = {one.address.lower() for one in found if one.start < appendix}
+    below = {one.address.lower() for one in found} - above
+    if len(above) == 1 and len(below) == 1:
+        # The details are of the only recipient, though they call it by another name.
+        found = [replace(one, address=found[0].address) for one in found]
     return _without_bystanders(found, message)
 
 
