@@ -30,11 +30,12 @@ def read(message: Message) -> Notice | None:
     rule = f"{form.name if form else 'plaintext'}: {way}"
     stated = _stated(message, form)
     shared = stated or _shared(message.explanation, found)
+    action = _action(message, form)
     context = message.explanation[:MAX_WORDS] if len(found) == 1 else ""
     findings = (
         Finding(
             one.address,
-            _action(message, form),
+            action,
             said=one.text if _tells(one.text) and not stated else shared,
             around=one.text,
             context=context,
