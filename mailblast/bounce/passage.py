@@ -6,6 +6,7 @@ alone.  What follows, up to the next recipient or an empty line, is what was sai
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 ADDRESS = (
     r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\]\\,;:\"'@|=/`*]"
@@ -40,13 +41,9 @@ class Passage:
 def leading(text: str) -> list[Passage]:
     """The recipients with which lines begin, each with the words that follow."""
     found: list[Passage] = []
-    lines = _Lines(text)
     at = 0
-    while len(found) < MAX_PASSAGES:
-        match = _LEADING.search(text, at)
-        if match is None:
-            return found
-        end = lines.end(match)
+    while len(found) < MAX_PASSAGES and (match := _LEADING.search(text, at)):
+        end = _end(text, match)
         said = match["rest"].strip(" \t:,;>") + "\n" + text[match.end() : end]
         found.append(
             Passage(match["address"], said.strip()[:MAX_PASSAGE], match.start(), end)
@@ -57,38 +54,28 @@ def leading(text: str) -> list[Passage]:
 
 def mentioned(text: str) -> list[re.Match[str]]:
     """Every address in a text."""
-    return list(_ANY.finditer(text))[:MAX_PASSAGES]
+    return list(islice(_ANY.finditer(text), MAX_PASSAGES))
 
 
-class _Lines:
-    """Where a passage ends: at an empty line, or at a line that begins another."""
+def _end(text: str, match: re.Match[str]) -> int:
+    """Where the passage ends that `match` begins.
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def end(self, match: re.Match[str]) -> int:
-        """The end of the passage that `match` begins."""
-        text, at = self._text, match.end()
-        indent = _width(match["indent"])
-        said = match["rest"].strip(" \t:,;>.-")
-        while at < len(text) and at - match.end() < MAX_PASSAGE:
-            stop = text.find("\n", at + 1)
-            stop = len(text) if stop < 0 else stop
-            line = text[at + 1 : stop]
-            if not line.strip():
-                return at
-            begins = _LEADING.match(line)
-            if begins and _width(begins["indent"]) <= indent:
-                return at
-            # A list of addresses is no passage: the next line is less indented prose.
-            if (
-                not said
-                and indent
-                and _width(line[: len(line) - len(line.lstrip())]) < indent
-            ):
-                return at
-            at = stop
-        return at
+    At an empty line, or at a line that begins another passage: one that stands further in
+    belongs to this one.
+    """
+    at, indent = match.end(), _width(match["indent"])
+    listed = not match["rest"].strip(" \t:,;>.-")
+    while at < len(text) and at - match.end() < MAX_PASSAGE:
+        stop = text.find("\n", at + 1)
+        line = text[at + 1 : stop if stop >= 0 else None]
+        further = _width(line[: len(line) - len(line.lstrip())])
+        if not line.strip() or (further <= indent and _LEADING.match(line)):
+            break
+        # Below a list of addresses prose goes on for all of them, less indented.
+        if listed and further < indent:
+            break
+        at = stop if stop >= 0 else len(text)
+    return at
 
 
 def _width(white: str) -> int:
