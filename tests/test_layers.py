@@ -27,7 +27,11 @@ LAYERS = [
     "compose.fields", "compose.sources", "compose.structure", "compose",
     "disposition", "provider", "throttle", "pulse", "schedule", "breaker", "learnt",
     "smtp.command", "smtp.protocol",
-    "bounce.notice", "bounce.parts", "bounce.dsn", "bounce", "mx", "mtasts", "dane",
+    "bounce.notice", "bounce.charset", "bounce.parts", "bounce.message",
+    "bounce.diagnostic", "bounce.passage", "bounce.verdict", "bounce.forms",
+    "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
+    "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
+    "mx", "mtasts", "dane",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
@@ -44,8 +48,9 @@ LAYERS = [
     "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
-    "terminal.words", "terminal.destinations", "terminal.progress", "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.explain",
+    "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
+    "terminal",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
     "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on

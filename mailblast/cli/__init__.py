@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 
 from mailblast import __version__
-from mailblast.cli.account import bounces, report, show
+from mailblast.cli.account import report, show
+from mailblast.cli.bounces import bounces
 from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
 from mailblast.cli.making import init, keys, preview
