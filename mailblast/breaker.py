@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mailblast.campaign import Thresholds
-from mailblast.event import EventKind
+from mailblast.event import Disposition, EventKind
 from mailblast.reason import Reason
 
 LEAST_COMPLAINTS = 3  # one angry reader of 200 is no trend
@@ -28,6 +28,7 @@ _HARD = frozenset(
     {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
 )
 _BLOCKED = frozenset({Reason.BLOCKED_REPUTATION, Reason.SPAM_CONTENT, Reason.RELAY_DENIED})
+_TAKEN = (Disposition.ACCEPTED, Disposition.DELIVERED)
 _PARTS = 1_000_000  # shares are compared in whole numbers, so that a threshold is exact
 
 
@@ -40,7 +41,8 @@ class Fault(StrEnum):
     COMPLAINTS = "complaints"
 
 
-_ADVICE = {
+# What to do before going on.
+ADVICE = {
     Fault.BLOCKED: "Read the replies (mailblast report), ask that provider's postmaster, and "
     "send less. Waiting a day helps more often than anything else.",
     Fault.AUTHENTICATION: "Mend SPF, DKIM or DMARC first: mailblast report has the replies.",
@@ -57,11 +59,6 @@ class Trip:
     fault: Fault
     why: str
 
-    @property
-    def advice(self) -> str:
-        """What to do before going on."""
-        return f"{_ADVICE[self.fault]} Then: mailblast send … --resume-paused"
-
 
 @dataclass(slots=True)
 class Counts:
@@ -71,6 +68,7 @@ class Counts:
     hard: int = 0
     blocked: int = 0
     complaints: int = 0
+    stopped: set[int] = field(default_factory=set)  # the first told that all are refused
     unauthenticated: set[int] = field(default_factory=set)  # the first deliveries of these
     tripped: bool = False
 
@@ -87,9 +85,17 @@ class Breaker:
         self._destinations: dict[str, Counts] = {}
 
     def happened(
-        self, destination: str, delivery: int, kind: EventKind, reason: Reason | None = None
+        self,
+        destination: str,
+        delivery: int,
+        kind: EventKind,
+        reason: Reason | None = None,
+        *,
+        stop: bool = False,
     ) -> Trip | None:
         """Count what became of a delivery; the trip, if this passed a threshold.
+
+        `stop`: the reply itself says that it will be the same for everybody.
 
         What is put off for a fault of the recipient's or of the destination's is no verdict
         yet, and not counted.  After a trip, the same destination (or the run) gives no
@@ -106,6 +112,8 @@ class Breaker:
                 return None
         elif not self._count(here, delivery, kind, reason):
             return None
+        elif stop and len(here.stopped) < self._thresholds.authentication:
+            here.stopped.add(delivery)
         return self._run_trip(destination, here) or self._destination_trip(
             destination, here
         )
@@ -161,7 +169,16 @@ class Breaker:
 
     def _destination_trip(self, destination: str, here: Counts) -> Trip | None:
         least = self._thresholds.minimum_destination
-        if here.tripped or self._run.tripped or here.answered < least:
+        if here.tripped or self._run.tripped:
+            return None
+        if len(here.stopped) >= self._thresholds.authentication:
+            here.tripped = True
+            why = (
+                f"{destination} does not take our mail: it said so of "
+                f"{len(here.stopped)} recipients."
+            )
+            return Trip(destination, Fault.BLOCKED, why)
+        if here.answered < least:
             return None
         if here.blocked * _PARTS <= self._blocked * here.answered:
             return None
@@ -178,17 +195,19 @@ class Breaker:
             self._run = Counts()
             self._destinations.clear()
 
-    def take_over(self, destination: str, counts: Counts) -> None:
-        """Add what an earlier process of this run counted at a destination.
+    def take_over(
+        self, destination: str, became: Disposition, reason: Reason | None, count: int
+    ) -> None:
+        """Add what became of `count` messages of this run in an earlier process.
 
         Nothing trips by it; the next answer may.
         """
         here = self._destinations.setdefault(destination, Counts())
+        against = became in (Disposition.REFUSED, Disposition.BOUNCED)
         for each in (here, self._run):
-            each.answered += counts.answered
-            each.hard += counts.hard
-            each.blocked += counts.blocked
-            each.complaints += counts.complaints
+            each.answered += count if against or became in _TAKEN else 0
+            each.hard += count if against and reason in _HARD else 0
+            each.blocked += count if against and reason in _BLOCKED else 0
 
 
 def _sentence(count: int, of: int, what: str, threshold: int) -> str:

@@ -110,7 +110,7 @@ class Direct:
         resolver: Resolver,
         policies: Policies,
         outbound: Outbound,
-        place: PlacingByHosts = lambda _, hosts: hosts[0],
+        place: PlacingByHosts = lambda _, hosts: min(hosts),
         tls_required: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._resolver = resolver
@@ -138,7 +138,7 @@ class Direct:
         except LedgerError as error:  # without knowing what is demanded nothing may leave
             return Unroutable(Reason.SYSTEM_ERROR, str(error), False, 451, "4.3.0")
         hosts = tuple(host for group in groups for host in group)
-        destination = self._place(domain, hosts)
+        destination = self._place(domain, groups[0])
         way = _way(groups, policy, secure=found.secure)
         way = replace(way, required=self._tls_required(destination))
         self._remember(way)

@@ -115,6 +115,19 @@ def unroutable(
     return Outcome(_E.REFUSED if permanent else _E.DEFERRED, reason, code, status, why)
 
 
+def unreachable(why: str, code: int, provider: str = "", *, permanent: bool) -> Outcome:
+    """The outcome for a message to whose hosts no connection came about.
+
+    `code` is that of the greeting, 0 when there was none; `permanent` says that every host
+    greets with a refusal for good.  What is said there counts as what is said of a message,
+    but a rest or a pause as much as an address must not follow from mere silence.
+    """
+    kind = _E.REFUSED if permanent else _E.DEFERRED
+    if code:
+        return _outcome(kind, code, "", why, provider)
+    return Outcome(kind, Reason.NETWORK_TEMPORARY, text=why, scope=Scope.DESTINATION)
+
+
 def address_is_dead(outcome: Outcome) -> bool:
     """Whether this outcome alone shows that the address does not exist.
 
@@ -145,7 +158,10 @@ def consequence(found: Meaning, *, permanent: bool) -> str:
 def _beyond_this_message(found: Meaning) -> str:
     if found.pause:
         fault = "the fault is ours" if found.scope is Scope.US else "no retry mends it"
-        return f"pauses the destination, because {fault}; nobody is suppressed"
+        return (
+            f"pauses the destination when three recipients meet it, because {fault}; "
+            "nobody is suppressed"
+        )
     if found.rest:
         return (
             f"rests the destination for {_minutes(found.rest)}, "

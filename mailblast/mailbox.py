@@ -3,21 +3,26 @@
 Rule: memory holds one message, never a mailbox.  An mbox is read as a stream; there is no
 table of contents.  What is too large becomes a `Refusal` and the reader goes on.
 
-An mbox is read in both of its quotings (mboxo, mboxrd), with LF or CRLF, and written as
-mboxrd, the only one that can be undone exactly.  Form and From_ line: RFC 4155 appendix A.
+An mbox is read in both of its quotings (mboxo, mboxrd) and with Content-Length in their place
+(mboxcl, mboxcl2), with LF or CRLF, compressed by gzip or not, and written as mboxrd, the only
+one that can be undone exactly.  Form and From_ line: RFC 4155 appendix A.
 """
 
 import contextlib
 import fcntl
+import gzip
+import io
 import os
 import re
 import stat
 import sys
+import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from mailblast.errors import Refusal, UserError
 
@@ -28,6 +33,8 @@ MAX_MESSAGE = 32 * 1024 * 1024
 # A line is read in pieces of this size: a file without a line end must not fill the memory.
 _PIECE = 64 * 1024
 
+_GZIP = b"\x1f\x8b"
+_LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,9})\s*$", re.IGNORECASE)
 _QUOTED = re.compile(rb">+From ")
 _QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
 # The date of a From_ line, "Tue Jan  2 15:04": such a line parts two messages even where a
@@ -50,9 +57,7 @@ def read(path: Path) -> Iterator[Mail | Refusal]:
     directories that of the names, so that two readings tell the same.  Raises `UserError`
     when the path is not there (at once) or cannot be read (when it comes to that).
     """
-    if str(path) == "-":
-        return _stream(sys.stdin.buffer, "-", None)
-    if not path.exists():
+    if str(path) != "-" and not path.exists():
         raise UserError(f"{path}: no such file or directory")
     return _opened(path)
 
@@ -88,14 +93,30 @@ def _gap(descriptor: int) -> bytes:
 
 def _opened(path: Path) -> Iterator[Mail | Refusal]:
     try:
-        yield from _directory(path) if path.is_dir() else _file(path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+        if str(path) == "-":
+            yield from _stream(_unpacked(sys.stdin.buffer), "-", None)
+        else:
+            yield from _directory(path) if path.is_dir() else _file(path)
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: {why}") from error
 
 
 def _file(path: Path) -> Iterator[Mail | Refusal]:
     with path.open("rb") as handle:
-        yield from _stream(handle, str(path), _complete(handle))
+        if path.suffix.lower() == ".eml":  # one message, whatever its first line is
+            yield from _single(handle, b"", str(path))
+            return
+        size = _complete(handle)
+        unpacked = _unpacked(handle)
+        yield from _stream(unpacked, str(path), size if unpacked is handle else None)
+
+
+def _unpacked(handle: BinaryIO) -> BinaryIO:
+    """The contents of a compressed file, as a stream; else the file as it is."""
+    if not isinstance(handle, io.BufferedReader) or handle.peek(2)[:2] != _GZIP:
+        return handle
+    return cast(BinaryIO, gzip.GzipFile(fileobj=handle))
 
 
 def _complete(handle: BinaryIO) -> int | None:
@@ -161,16 +182,64 @@ def _single(handle: BinaryIO, first: bytes, source: str) -> Iterator[Mail | Refu
 def _mbox(lines: Iterator[bytes], source: str) -> Iterator[Mail | Refusal]:
     """Part the lines after the first From_ line into messages."""
     number, message = 1, _Message()
+    ahead = _Ahead(lines)
     whole = blank = True  # of the piece before: did it end its line, was the line empty
-    for piece in lines:
+    for piece in ahead:
         if whole and _parts(piece, blank):
             yield message.taken(f"{source}:{number}")
             number, message = number + 1, _Message()
         else:
             message.add(piece[1:] if whole and _QUOTED.match(piece) else piece)
+            if message.heading and (length := message.body_length(piece)):
+                for counted in ahead.counted(length):
+                    message.add(counted)
         blank = whole and piece in (b"\n", b"\r\n")
         whole = piece.endswith(b"\n")
     yield message.taken(f"{source}:{number}")
+
+
+class _Ahead:
+    """Lines that can be looked at before they are taken."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self._kept: deque[bytes] = deque()
+        self._true = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            if self._kept:
+                yield self._kept.popleft()
+            elif line := next(self._lines, b""):
+                yield line
+            else:
+                return
+
+    def counted(self, length: int) -> list[bytes]:
+        """The lines that make a body of that length, if a message ends there.
+
+        A Content-Length is a claim.  It counts only where the end of the file or an empty
+        line and a From_ line follow; else nothing is taken, and the lines part the messages.
+        After one false claim none counts: programs that part by it write no false ones, and
+        to look ahead for each would take quadratic time.
+        """
+        if not self._true or length > MAX_MESSAGE:
+            return []
+        body: list[bytes] = []
+        while length > 0 and (line := next(iter(self), b"")):
+            body.append(line)
+            length -= len(line)
+        after = [line for line in (next(iter(self), b""), next(iter(self), b"")) if line]
+        self._true = length == 0 and _ends(after)
+        self._kept.extendleft(reversed(after if self._true else body + after))
+        return body if self._true else []
+
+
+def _ends(after: list[bytes]) -> bool:
+    """Whether these lines stand behind a message: none, or a From_ line, or an empty one."""
+    if after and after[0] in (b"\n", b"\r\n"):
+        after = after[1:]
+    return not after or after[0].startswith(b"From ")
 
 
 def _parts(piece: bytes, blank: bool) -> bool:
@@ -183,6 +252,8 @@ class _Message:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._size = 0
+        self.heading = True  # no empty line yet
+        self._length: int | None = None
 
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -190,6 +261,16 @@ class _Message:
             self._pieces.append(piece)
         else:
             self._pieces.clear()
+
+    def body_length(self, line: bytes) -> int | None:
+        """What Content-Length says, once, when `line` has ended the header section."""
+        if line in (b"\n", b"\r\n"):
+            self.heading = False
+            return self._length
+        found = _LENGTH.match(line)
+        if found is not None:
+            self._length = int(found[1])
+        return None
 
     def taken(self, source: str) -> Mail | Refusal:
         if self._size > MAX_MESSAGE:

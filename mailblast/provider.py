@@ -158,10 +158,11 @@ class Destinations:
 
     def rulings(self, destination: str, provider: str = "") -> list[Ruling]:
         """Each limit of a destination, and where it comes from."""
-        provider = provider or self._provider_named(destination)
+        provider = provider or self.provider_of(destination)
         return [self._ruling(key, destination, provider) for key in _KEYS]
 
-    def _provider_named(self, destination: str) -> str:
+    def provider_of(self, destination: str) -> str:
+        """Who runs a destination, by the name that `place` gave it; "" if nobody known."""
         if destination in self._profiles.own or destination in self._profiles.built_in:
             return destination
         if ending := self._ending(destination):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailblast import bounce, tag
-from mailblast.bounce import Notice, Report
-from mailblast.disposition import Outcome, address_is_dead, came_back
+from mailblast.bounce import Kind, Notice, Report
+from mailblast.disposition import Outcome, address_is_dead
 from mailblast.errors import Refusal
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger import Delivery, Ledger, Returned
@@ -64,7 +64,9 @@ class Reconcile:
 
     def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
         notice = bounce.read(content)
-        if isinstance(notice, Refusal):
+        if isinstance(notice, Refusal) or notice.kind is not Kind.BOUNCE:
+            return _Found("other")
+        if not notice.reports:
             return _Found("other")
         delivery = self._delivery(notice, now)
         if delivery is None:
@@ -78,9 +80,10 @@ class Reconcile:
     def _event(
         self, kind: EventKind, report: Report, delivery: Delivery, digest: bytes, now: float
     ) -> _Found:
-        outcome = Outcome(kind, None, report.code, report.status, report.text)
-        if kind is EventKind.BOUNCED:
-            outcome = came_back(report.code, report.status, report.text)
+        outcome = Outcome(
+            kind, report.reason, report.code, report.status, report.text,
+            report.scope, generic=report.generic,
+        )  # fmt: skip
         fact = Event(
             delivery.id, kind, now, 0, outcome.reason, report.code, report.status,
             report.text, report.mta, digest=digest,

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailblast.breaker import Breaker, Counts, Fault
+from mailblast.breaker import Breaker, Fault
 from mailblast.campaign import Thresholds
-from mailblast.event import EventKind
+from mailblast.event import Disposition, EventKind
 from mailblast.reason import Reason
 
 K, R = EventKind, Reason
@@ -148,6 +148,7 @@ def test_rearmed_it_counts_anew():
 def test_what_an_earlier_process_counted():
     """A run that goes out in small pieces is one run."""
     breaker = Breaker(Thresholds())
-    breaker.take_over("a", Counts(answered=199, hard=11))
+    breaker.take_over("a", Disposition.ACCEPTED, None, 188)
+    breaker.take_over("a", Disposition.REFUSED, Reason.INVALID_RECIPIENT, 11)
 
     assert breaker.happened("b", 1, *ACCEPTED)

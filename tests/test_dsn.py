@@ -1,14 +1,16 @@
 """Delivery status notices: what is read, in spite of their faults, and what is refused."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailblast import bounce
-from mailblast.bounce import Notice, Report
+from mailblast.bounce import Kind, Notice, Report
 from mailblast.errors import Refusal
+from mailblast.reason import Meaning, Reason, Scope
 
 HEAD = """\
 Return-Path: <>
@@ -85,12 +87,25 @@ def test_a_notice_by_the_book() -> None:
         code=550,
         text="550 5.1.1 <anna@example.net>: User unknown",
         mta="store.example.net",
+        reporting="mx.example.net",
+        meaning=Meaning(Reason.INVALID_RECIPIENT, Scope.RECIPIENT, "user-unknown"),
+        permanent=True,
+        hard=True,
+        rule="dsn; user-unknown",
     )
     assert found == Notice(
+        Kind.BOUNCE,
         (expected,),
-        ("bounces+tag@news.example.com",),
-        "<r1.2@news.example.com>",
-        "QQ314159",
+        addressed=("bounces+tag@news.example.com",),
+        message_id="<r1.2@news.example.com>",
+        envelope_id="QQ314159",
+        author="MAILER-DAEMON@mx.example.net",
+        returned=(
+            ("received", "from us"),
+            ("message-id", "<r1.2@news.example.com>"),
+            ("subject", "News"),
+        ),
+        rule="dsn",
     )
 
 
@@ -187,7 +202,10 @@ def test_base64() -> None:
 )
 def test_boundary_oddities(old: str, new: str) -> None:
     """Boundaries unquoted, unclosed, indented or not those announced part the mail."""
-    assert read(WHOLE.replace(old.encode(), new.encode())).reports == read(WHOLE).reports
+    (report,) = read(WHOLE.replace(old.encode(), new.encode())).reports
+
+    (expected,) = read(WHOLE).reports
+    assert replace(report, rule="") == replace(expected, rule="")
 
 
 def test_wrapped_by_a_gateway() -> None:
@@ -294,25 +312,28 @@ def test_addressed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "kind"),
     [
-        (b"", "no part is a delivery status"),
-        (b"Subject: hello\n\nhow are you\n", "no part is a delivery status"),
-        (WHOLE.replace(b"=delivery-status", b"=feedback-report"), "another kind of report"),
-        (notice(MESSAGE), "the delivery status names no recipient"),
-        (notice("nothing\nof the kind"), "the delivery status names no recipient"),
-        (notice("Final-Recipient: rfc822; an"), "the delivery status names no recipient"),
-        (b"Subject: Fwd\n\n" + WHOLE, "no part is a delivery status"),
+        (b"", Kind.NONE),
+        (b"Subject: hello\n\nhow are you\n", Kind.NONE),
+        (WHOLE.replace(b"=delivery-status", b"=feedback-report"), Kind.COMPLAINT),
+        (notice(MESSAGE), Kind.BOUNCE),
+        (notice("nothing\nof the kind"), Kind.BOUNCE),
+        (notice("Final-Recipient: rfc822; an"), Kind.BOUNCE),
+        (b"Subject: Fwd\n\n" + HEAD.encode(), Kind.NONE),
         (
             b"Content-Type: multipart/mixed; boundary=o\n\n--o\n"
             b"Content-Type: message/rfc822\n\n" + WHOLE + b"\n--o--\n",
-            "no part is a delivery status",
+            Kind.NONE,
         ),
     ],
 )
-def test_no_notice(content: bytes, why: str) -> None:
-    """What is no notice is refused with the reason; a forwarded one is none of ours."""
-    assert bounce.read(content) == Refusal(why)
+def test_nobody_is_named(content: bytes, kind: Kind) -> None:
+    """Where no delivery status names a recipient, nothing is reported of anybody; a notice
+    that somebody passed on is none of ours."""
+    found = read(content)
+
+    assert (found.kind, found.reports) == (kind, ())
 
 
 def test_a_large_returned_message() -> None:
@@ -337,21 +358,21 @@ def test_truncated(cut: int) -> None:
     found = bounce.read(WHOLE[:cut])
 
     if isinstance(found, Notice):
-        assert [(report.recipient, report.action) for report in found.reports] == [
-            ("anna@example.net", "failed")
-        ]
+        for report in found.reports:
+            assert (report.recipient, report.action) == ("anna@example.net", "failed")
 
 
 @given(
     at=st.integers(0, len(WHOLE) - 1), gone=st.integers(0, 30), put=st.binary(max_size=12)
 )
 def test_mutated(at: int, gone: int, put: bytes) -> None:
-    """A notice changed anywhere gives bounded, printable values, or a refusal."""
+    """A notice changed anywhere gives bounded values, printable but for line ends."""
     found = bounce.read(WHOLE[:at] + put + WHOLE[at + gone :])
 
     if isinstance(found, Notice):
         for report in found.reports:
-            values = (report.recipient, report.original, report.text, report.mta)
+            text = report.text.replace("\n", " ")
+            values = (report.recipient, report.original, text, report.mta)
             assert all(value.isprintable() and len(value) <= 2000 for value in values)
 
 

@@ -65,6 +65,38 @@ def test_bounds_are_named(name: str, why: str) -> None:
     assert bounce.read(HOSTILE[name]) == Refusal(why)
 
 
+PIECES = [
+    *'-\n :<;\\=>@a"|*_1\t&',
+    *("a@", "a@b.", "<a@b.c>:\n", "> \n", "a@b.c d\n", "\xff", "=20", "&amp;", "1.", "<a"),
+    *(
+        "original message ",
+        "copy of ",
+        "received: x\n",
+        "to ",
+        "to <",
+        "address (",
+        "SMTP=",
+    ),
+    *("not ", "delivery failed ", "user ", "said: ", "550 ", "5.1.1 ", "550-", "expired "),
+    *("unable to deliver ", "<style>", "<br>", "</", "=?utf-8?q?", "please ", "i am "),
+    *("held ", "verify ", "action required ", "On a wrote: ", "{", '{"Type":', "[", "!\n "),
+]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_hostile_words(piece: str, kind: str) -> None:
+    """Two megabytes of any piece that the patterns look for are read soon."""
+    head = f"Return-Path: <>\nFrom: MAILER-DAEMON@x.example\nContent-Type: {kind}\n"
+    body = f"{head}Subject: failure notice\n\n{piece * (parts.MAX_READ // len(piece))}"
+    subject = f"{head}Subject: {piece.strip() * 16_000}\n\nfailed"
+    began = time.process_time()
+    for content in (body, subject):
+        bounce.read(content.encode())
+
+    assert time.process_time() - began < 3
+
+
 def test_speed_of_the_scan() -> None:
     """Two megabytes of any one byte are scanned at once."""
     for byte in (b"-", b"\n", b" ", b":", b"<", b";", b"\\", b"="):

@@ -27,26 +27,31 @@ LAYERS = [
     "compose.fields", "compose.sources", "compose.structure", "compose",
     "disposition", "provider", "throttle", "pulse", "schedule", "breaker", "learnt",
     "smtp.command", "smtp.protocol",
-    "bounce.notice", "bounce.parts", "bounce.dsn", "bounce", "mx", "mtasts", "dane",
+    "bounce.notice", "bounce.charset", "bounce.parts", "bounce.message",
+    "bounce.diagnostic", "bounce.passage", "bounce.verdict", "bounce.forms",
+    "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
+    "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
+    "mx", "mtasts", "dane",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
-    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports",
+    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports", "ledger.pauses",
     "ledger.policies", "ledger.commit", "ledger", "runbook",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
-    "send.book", "send.lines", "send.routing", "send.feeder", "send.dispatch",
-    "send.prepare", "send.prove",
-    "send", "reconcile", "preview", "optout",
+    "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
+    "send.prepare", "send.carrier", "send.prove",
+    "send", "send.due", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
-    "terminal.words", "terminal.destinations", "terminal.progress", "terminal",
-    "cli.base", "cli.sending", "cli.account", "cli.explain", "cli.destinations", "cli.optout",
-    "cli", "__main__",
+    "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
+    "terminal",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
+    "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

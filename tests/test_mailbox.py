@@ -1,6 +1,8 @@
 """Mailboxes on disk: what is written is read back, in bounded memory."""
 
+import gzip
 import io
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -243,3 +245,81 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
     path.write_bytes(b"From a Tue\n" + content)
 
     assert list(read(path))
+
+
+# --- Other dialects -----------------------------------------------------------------------
+
+
+def counted(body: bytes, length: int | None = None) -> bytes:
+    """A message in an mbox that tells the length of its body."""
+    said = len(body) if length is None else length
+    return b"From a Tue\nContent-Length: %d\n\n%s\n" % (said, body)
+
+
+def test_content_length(tmp_path: Path) -> None:
+    """Where Content-Length is true, From_ lines in a body part nothing (mboxcl2)."""
+    path = tmp_path / "inbox.mbox"
+    path.write_bytes(counted(b"x\n\nFrom here\n>From there\n") + counted(b"y\n"))
+
+    assert contents(path) == [
+        b"Content-Length: 25\n\nx\n\nFrom here\n>From there\n",
+        b"Content-Length: 2\n\ny\n",
+    ]
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 5, 100, 999_999_999])
+def test_false_content_length(tmp_path: Path, length: int) -> None:
+    """A Content-Length at which no message ends parts nothing: the lines do."""
+    path = tmp_path / "inbox.mbox"
+    path.write_bytes(counted(b"x\ny\n", length) + counted(b"z\n", length))
+
+    assert [content.split(b"\n\n", 1)[1] for content in contents(path)] == [
+        b"x\ny\n",
+        b"z\n",
+    ]
+
+
+def test_many_false_claims(tmp_path: Path) -> None:
+    """Claims of 30 MB in each of 20,000 messages do not make the reader look 30 MB ahead."""
+    path = tmp_path / "inbox.mbox"
+    path.write_bytes(counted(b"x\n", 30_000_000) * 20_000)
+    began = time.process_time()
+
+    assert len(contents(path)) == 20_000
+    assert time.process_time() - began < 10
+
+
+def test_compressed(tmp_path: Path) -> None:
+    """An mbox compressed by gzip is read like the mbox, whatever its name."""
+    plain, packed = tmp_path / "inbox.mbox", tmp_path / "inbox.old"
+    for number in range(3):
+        append_mbox(plain, b"Subject: %d\n\nbody\n" % number, "", TUESDAY)
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+
+    assert contents(packed) == contents(plain)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_damaged_compression(tmp_path: Path, damage: str) -> None:
+    """A compressed file that is cut short or damaged is an error with a sentence."""
+    packed = bytearray(gzip.compress(b"From a Tue\nA: 1\n\n" + bytes(range(256)) * 4000))
+    if damage == "cut":
+        del packed[len(packed) // 2 :]
+    else:
+        packed[len(packed) // 2] ^= 0xFF
+    path = tmp_path / "inbox.gz"
+    path.write_bytes(packed)
+
+    with pytest.raises(UserError, match=r"inbox\.gz: .+"):
+        list(read(path))
+
+
+def test_a_message_with_a_from_line(tmp_path: Path) -> None:
+    """An .eml file is one message, though a From_ line stands at its beginning and within."""
+    path = tmp_path / "one.eml"
+    path.write_bytes(b"From a Tue Nov 14 22:13:20 2023\nA: 1\n\nx\n\nFrom b Tue\n")
+
+    (mail,) = list(read(path))
+
+    assert isinstance(mail, Mail)
+    assert (mail.source, mail.content) == (str(path), path.read_bytes())

@@ -9,8 +9,7 @@ import pytest
 from practice import SENDER, World, visit
 
 from mailblast import bounce
-from mailblast.bounce import Notice
-from mailblast.errors import Refusal
+from mailblast.bounce import Kind, Notice
 from mailblast.sandbox.characters import DOMAINS
 
 
@@ -98,7 +97,10 @@ def test_out_of_office(tmp_path: Path) -> None:
         assert message["Auto-Submitted"] == "auto-replied"
         assert message["In-Reply-To"] == "<r1.2@news.example.com>"
         assert message["To"] == SENDER
-        assert isinstance(bounce.read(content), Refusal)
+        notice = bounce.read(content)
+        assert isinstance(notice, Notice)
+        assert (notice.kind, notice.reports) == (Kind.AUTOREPLY, ())
+        assert notice.author == "a@away.example"
 
     visit(tmp_path, visitor)
 
@@ -114,7 +116,10 @@ def test_complaint(tmp_path: Path) -> None:
         assert message.get_param("report-type") == "feedback-report"
         assert b"Feedback-Type: abuse" in content
         assert f"Original-Mail-From: <{SENDER}>".encode() in content
-        assert isinstance(bounce.read(content), Refusal)
+        notice = bounce.read(content)
+        assert isinstance(notice, Notice)
+        assert (notice.kind, notice.feedback) == (Kind.COMPLAINT, "abuse")
+        assert notice.senders == (SENDER,)
 
     visit(tmp_path, visitor)
 

@@ -1,37 +1,32 @@
 """Delivery status notices: RFC 3464, and RFC 6533 for internationalised addresses.
 
-Rule: the fields decide, never the prose.  Notices break the standard in many ways that do
-no harm to their sense; those are read (groups that run together, addresses in angle
-brackets, comments, a missing Action).  Where neither Action nor Status says what became of
-a recipient, nothing is reported of it.
+Rule: the fields decide, the prose only fills what they leave open.  Notices break the
+standard in many ways that do no harm to their sense; those are read (groups that run
+together, addresses in angle brackets, comments, a missing Action, fields in the text of
+the mail).  Where neither Action nor Status says what became of a recipient, nothing is
+reported of it.
 """
 
 import re
 from collections.abc import Iterator
 from itertools import islice
 
-from mailblast.bounce.notice import Notice, Report
-from mailblast.bounce.parts import MAX_HEAD, Part, fields, text
+from mailblast.bounce import naming, plaintext, verdict
+from mailblast.bounce.message import MAX_ADDRESS, MAX_ID, STATUS_TYPES, Message
+from mailblast.bounce.notice import Kind, Notice, Report
+from mailblast.bounce.parts import fields, text
+from mailblast.bounce.verdict import Finding
 from mailblast.errors import Refusal
 from mailblast.smtp.reply import printable
 
-STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
-RETURNED_TYPES = (
-    "message/rfc822",
-    "text/rfc822-headers",
-    "message/global",
-    "message/global-headers",
-)
 # Other reports may carry a delivery status among what they return; it is not theirs.
 OTHER_REPORTS = ("feedback-report", "disposition-notification")
 
 # One message of ours has one recipient; lists and aliases expand it to some more.
 MAX_REPORTS = 1000
 MAX_STATUS = 512 * 1024
-MAX_ADDRESS = 320  # 64 + "@" + 255: RFC 5321 §4.5.3.1
-MAX_ADDRESSED = 50
-MAX_ID = 1000
-MAX_HOST = 255
+MAX_AROUND = 3000
+MAX_TOLD_APART = 50
 
 Group = dict[str, str]
 
@@ -49,100 +44,84 @@ _ACTIONS = (  # by their beginnings, as they are met: "Failed", "failure", "defe
 _ACTION_OF_CLASS = {"5": "failed", "4": "delayed", "2": "delivered"}
 
 _FIRST_FIELD = re.compile(
-    r"^(?:reporting-mta|final-recipient|original-recipient):", re.IGNORECASE | re.MULTILINE
+    r"^[> \t]{0,8}(?:reporting-mta|final-recipient|original-recipient|action)[ ]?:",
+    re.IGNORECASE | re.MULTILINE,
 )
+_FINAL = re.compile(
+    r"^[> \t]{0,8}(?:final|original)-recipient[ ]?:", re.IGNORECASE | re.MULTILINE
+)
+_QUOTED = re.compile(r"^>+ ?", re.MULTILINE)
 _DASHED = re.compile(r"^[ \t]*--", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n[ \t\r]*\n")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
-_CODE = re.compile(r"(?<![\w.@/-])([245][0-5]\d)(?=[ -]|$)")
 _TYPED = re.compile(r"\s*[A-Za-z][\w-]{0,39}\s*;\s*")
 _TYPED_ADDRESS = re.compile(r"\s*([A-Za-z][\w-]{0,39})\s*[;:]\s*(.*)", re.DOTALL)
 _ANGLED = re.compile(r"<([^<>]*)>")
 _XTEXT = re.compile(r"\+(2B|3D)")
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
-_FOR = re.compile(r"\bfor\s+<?([^\s<>;]{1,320})")
-
-# Where the address stands to which this mail came: first what the last server wrote.
-_ADDRESSED = (
-    "delivered-to",
-    "x-original-to",
-    "envelope-to",
-    "x-envelope-to",
-    "x-delivered-to",
-    "x-rcpt-to",
-    "to",
-    "apparently-to",
-    "cc",
-)
-_SEPARATORS = re.compile(r'[\s<>,;:"()\[\]]+')
 
 
-def read(parts: tuple[Part, ...]) -> Notice | Refusal:
-    """Read a notice from the parts of a mail (`parts.read`)."""
-    mail = parts[0]
-    if mail.parameter("report-type").lower() in OTHER_REPORTS:
-        return Refusal("another kind of report")
-    status = _delivery_status(parts)
+def read(message: Message) -> Notice | Refusal | None:
+    """Read a notice from its delivery status."""
+    if message.head.parameter("report-type").lower() in OTHER_REPORTS:
+        return None
+    status, rule = _delivery_status(message)
     if not status:
-        return Refusal("no part is a delivery status")
+        return None
     groups = list(islice(_groups(status), MAX_REPORTS + 1))
     if len(groups) > MAX_REPORTS:
         return Refusal(f"the delivery status names more than {MAX_REPORTS} recipients")
     first = groups[0] if groups else {}
-    found = (_report(group, first) for group in groups)
-    reports = tuple(report for report in found if report.action)
+    around = _around(message, groups)
+    named = (
+        [one.address for one in naming.recipients(message, None)[0]]
+        if _nameless(groups)
+        else []
+    )
+    found = (_report(group, first, around, named, rule) for group in groups)
+    reports = tuple(report for report in found if report is not None)
     if not reports:
-        return Refusal("the delivery status names no recipient")
+        return None
     envelope_id = printable(first.get("original-envelope-id", ""))[:MAX_ID]
-    return Notice(reports, addressed(mail), _message_id(parts), envelope_id)
+    senders = tuple(filter(None, [_address(first.get("x-postfix-sender", ""))]))
+    return Notice(Kind.BOUNCE, reports, envelope_id=envelope_id, senders=senders, rule=rule)
 
 
-def _delivery_status(parts: tuple[Part, ...]) -> str:
-    """The text of the delivery status; "" when there is none.
+def _delivery_status(message: Message) -> tuple[str, str]:
+    """The text of the delivery status and where it stood; "" when there is none.
 
-    Where the boundary lines are not those that the head announces, the fields themselves
-    are looked for: from the first to the next line with dashes.
+    Where the boundary lines are not those that the head announces, or none are, the fields
+    themselves are looked for: from the first to the next line with dashes.
     """
-    for part in parts:
-        if part.type in STATUS_TYPES:
-            return text(part.decoded(MAX_STATUS))
-    if parts[0].parameter("report-type").lower() != "delivery-status":
-        return ""
-    body = text(parts[0].body)
+    part = message.part(*STATUS_TYPES)
+    if part is not None:
+        return text(part.decoded(MAX_STATUS)), "dsn"
+    announced = message.head.parameter("report-type").lower() == "delivery-status"
+    body = text(message.head.body[:MAX_STATUS]) if announced else message.explanation
+    if _FINAL.search(body) is None or plaintext.answered(message):
+        return "", ""
     start = _FIRST_FIELD.search(body)
     if start is None:
-        return ""
+        return "", ""
     end = _DASHED.search(body, start.start())
-    return body[start.start() : end.start() if end else None][:MAX_STATUS]
+    found = body[start.start() : end.start() if end else None][:MAX_STATUS]
+    return _QUOTED.sub("", found), "dsn fields in the text"
 
 
-def addressed(mail: Part) -> tuple[str, ...]:
-    """Every address to which a mail came, the most reliable first, each once."""
-    found: dict[str, None] = {}
-    for name in _ADDRESSED:
-        for value in mail.values(name):
-            found.update(dict.fromkeys(_addresses(value)))
-    for value in mail.values("received"):
-        found.update(dict.fromkeys(word for word in _FOR.findall(value) if "@" in word))
-    return tuple(printable(word)[:MAX_ADDRESS] for word in list(found)[:MAX_ADDRESSED])
+def _around(message: Message, groups: list[Group]) -> dict[str, str]:
+    """What the explanation says, by recipient; under "" all of it, if there is but one."""
+    if len(groups) > MAX_TOLD_APART:
+        return {}
+    told = {one.address.lower(): one.text for one in naming.at_line_starts(message)}
+    return told | ({"": message.explanation[:MAX_AROUND]} if len(groups) == 1 else {})
 
 
-# Split, not searched for: a search for `\S+@` is quadratic where no "@" follows.
-def _addresses(value: str) -> Iterator[str]:
-    words = _SEPARATORS.split(value)
-    return (word for word in words if "@" in word and len(word) <= MAX_ADDRESS)
-
-
-def _message_id(parts: tuple[Part, ...]) -> str:
-    """That of the returned message; else what the notice says it answers."""
-    returned = next((part for part in parts[1:] if part.type in RETURNED_TYPES), None)
-    value = ""
-    if returned is not None:
-        head = _BLANK_LINES.split(text(returned.decoded(MAX_HEAD)).lstrip(), maxsplit=1)[0]
-        value = Part(fields(head), b"").value("message-id")
-    found = _MESSAGE_ID.search(value or parts[0].value("in-reply-to"))
-    return printable(found[0])[:MAX_ID] if found else ""
+def _nameless(groups: list[Group]) -> bool:
+    """Whether the only recipient is a program or a local user, with no address."""
+    names = ("final-recipient", "original-recipient")
+    return len(groups) == 1 and not any(
+        "@" in _address(groups[0].get(n, "")) for n in names
+    )
 
 
 # Groups
@@ -177,22 +156,34 @@ def _complete(group: Group) -> bool:
     )
 
 
-def _report(group: Group, first: Group) -> Report:
+def _report(
+    group: Group, first: Group, around: dict[str, str], named: list[str], rule: str
+) -> Report | None:
     original = _address(group.get("original-recipient", ""))
     final = _address(group.get("final-recipient", ""))
-    diagnostic = _untyped(group.get("diagnostic-code", ""))
-    code = _CODE.search(diagnostic)
-    status = _specific(_status(group.get("status", "")), _status(diagnostic))
-    mta = group.get("remote-mta") or first.get("reporting-mta", "")
-    return Report(
-        # An original that is an address beats a final that is none: "LOCAL; user".
-        recipient=final if "@" in final or "@" not in original else original,
-        original=original,
-        action=_action(group.get("action", ""), status),
-        status=status,
-        code=int(code[1]) if code else 0,
-        text=printable(diagnostic),
-        mta=printable(_untyped(mta))[:MAX_HOST],
+    said = _untyped(group.get("diagnostic-code", ""))
+    status = _status(group.get("status", ""))
+    action = _action(group.get("action", ""), status or _status(said))
+    if not action:
+        return None
+    # An address beats what is none: "LOCAL; user", "|/usr/bin/vacation".
+    recipient = next((one for one in (final, original) if "@" in one), final or original)
+    if "@" not in recipient and len(named) == 1:
+        recipient = named[0]
+    passage = around.get(recipient.lower()) or around.get(original.lower())
+    return verdict.report(
+        Finding(
+            recipient,
+            action,
+            status,
+            said,
+            around=passage or around.get("", ""),
+            context=around.get("", ""),
+            original=original,
+            mta=_untyped(group.get("remote-mta") or first.get("reporting-mta", "")),
+            reporting=_untyped(first.get("reporting-mta", "")),
+        ),
+        rule,
     )
 
 
@@ -210,16 +201,6 @@ def _action(value: str, status: str) -> str:
 def _status(value: str) -> str:
     found = _STATUS.search(value)
     return found[1] if found else ""
-
-
-def _specific(status: str, said: str) -> str:
-    """The status given, unless the server said more.
-
-    Exim writes 5.0.0 ("other undefined", RFC 3463 §3.1) whatever the server's own code was.
-    """
-    if not status or (status[1:] == ".0.0" and status[0] == said[:1]):
-        return said
-    return status
 
 
 def _untyped(value: str) -> str:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mailblast.bounce import charset
 from mailblast.errors import Refusal
 
 # A notice has its report before the message it returns: that may be of any size and is not
@@ -31,7 +32,6 @@ MAX_PARTS = 100
 
 Fields = tuple[tuple[str, str], ...]
 
-_BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
 _DASHES = re.compile(rb"^--([^\n]*)", re.MULTILINE)
 # RFC 5322 §3.6.8 allows nearly any character in a name; but "<a@b.example>: User unknown",
 # the rest of a line broken without a fold, is none.
@@ -78,6 +78,13 @@ class Part:
                 return _from_base64(body)
         return body
 
+    def prose(self, limit: int) -> str:
+        """The first `limit` bytes of the body as text to read, markup taken off."""
+        text = charset.decode(self.decoded(limit), self.parameter("charset"))
+        if self.type == "text/html":
+            return charset.plain(text)
+        return text.replace("\r", "")
+
 
 def read(content: bytes) -> tuple[Part, ...] | Refusal:
     """Part a mail: itself first, then, if it is a multipart, its leaves in order.
@@ -121,14 +128,24 @@ def _body(content: bytes, start: int) -> int | Refusal:
     section contains, or else by the end of the mail.
     """
     stop = min(start + MAX_HEAD, len(content))
-    blank = _BLANK.search(content, start, stop)
-    end = stop if blank is None else blank.end()
+    blank = _blank(content, start, stop)
+    end = stop if blank < 0 else blank
     dashes = content.find(b"\n--", start, end) if start else -1
     if dashes >= 0:
         return dashes + 1
-    if blank is None and stop < len(content):
+    if blank < 0 and stop < len(content):
         return Refusal(f"a header section is longer than {MAX_HEAD // 1024} KB")
     return end
+
+
+def _blank(content: bytes, start: int, stop: int) -> int:
+    """Behind the first empty line; -1 when there is none."""
+    if content.startswith((b"\n", b"\r\n"), start):
+        return content.index(b"\n", start) + 1
+    bare = content.find(b"\n\n", start, stop)
+    # Only before that: a mail with bare line ends is not searched to its end for others.
+    crlf = content.find(b"\n\r\n", start, stop if bare < 0 else bare)
+    return crlf + 3 if crlf >= 0 else bare + 2 if bare >= 0 else -1
 
 
 def _from_base64(body: bytes) -> bytes:

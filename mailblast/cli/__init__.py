@@ -16,11 +16,13 @@ from pathlib import Path
 import click
 
 from mailblast import __version__
-from mailblast.cli.account import bounces, report, show
+from mailblast.cli.account import report, show
+from mailblast.cli.bounces import bounces
 from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
+from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
-from mailblast.cli.sending import init, keys, preview, send
+from mailblast.cli.sending import send
 from mailblast.errors import MailblastError
 from mailblast.terminal import Screen
 

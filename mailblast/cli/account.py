@@ -1,4 +1,4 @@
-"""What became of it: report, show, and bounces."""
+"""What became of it: report and show."""
 
 import time
 from pathlib import Path
@@ -8,12 +8,8 @@ import click
 from mailblast import preview as previews
 from mailblast import report as reports
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
-from mailblast.cli.sending import show_message
+from mailblast.cli.making import show_message
 from mailblast.errors import UserError
-from mailblast.keys import keyring
-from mailblast.mailbox import read as read_mailbox
-from mailblast.reconcile import Reconcile
-from mailblast.runbook import RunBook
 from mailblast.terminal import Screen
 from mailblast.terminal.words import counted
 
@@ -73,31 +69,3 @@ def show(address: str, run_name: str | None, raw: bool, rehearsal: bool) -> int:
             screen.proof(seen.proven)
             return 0 if seen.proven is not False else 1
     return 0
-
-
-@click.group()
-def bounces() -> None:
-    """What came back."""
-
-
-@bounces.command("import")
-@click.argument("mailboxes", nargs=-1, required=True, type=click.Path(path_type=Path))
-@rehearsal_option
-@json_option
-def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) -> None:
-    """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
-    screen = Screen(json=as_json)
-    with opened(Path(), rehearsal=rehearsal, make=True) as (_, ledger):
-        reconcile = Reconcile(ledger, keyring(ledger))
-        for path in mailboxes:
-            reconcile.take_in(
-                screen.counting(read_mailbox(path), "reading mail"), time.time
-            )
-        name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        counts = dict(reconcile.counts)
-        document = {"sources": [str(path) for path in mailboxes], "counts": counts}
-        RunBook(ledger.directory).put("imports", name, document)
-    if as_json:
-        put_json(document)
-    else:
-        screen.came_back(reconcile.counts)

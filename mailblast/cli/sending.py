@@ -1,4 +1,4 @@
-"""Making, looking at and sending a campaign: init, preview, send, keys."""
+"""Sending: the plan, the question, and what became of it."""
 
 import sys
 import time
@@ -7,17 +7,15 @@ from typing import Any
 
 import click
 
-from mailblast import preview as previews
 from mailblast import report as reports
-from mailblast.campaign import find_workspace
-from mailblast.campaign.example import write_example
-from mailblast.cli.base import address_of, json_option, put_json
-from mailblast.errors import Refused
+from mailblast.campaign.forms import DURATION
+from mailblast.cli.base import address_of, json_option, opened, put_json
+from mailblast.errors import MailblastError, Refusal, Refused
 from mailblast.event import Disposition
-from mailblast.keys import STATE, dkim_named, key_path, keyring, new_dkim_key
+from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
-from mailblast.secret import private_directory
+from mailblast.report import RunReport
 from mailblast.send import (
     Outcome,
     Plan,
@@ -28,59 +26,32 @@ from mailblast.send import (
     prepared,
     try_out,
 )
+from mailblast.send.due import campaigns_due
 from mailblast.terminal import Screen
 from mailblast.terminal.words import counted
 
 
-@click.command()
-@click.argument("directory", type=click.Path(path_type=Path))
-def init(directory: Path) -> None:
-    """Write a complete campaign into DIRECTORY, every setting explained."""
-    screen = Screen()
-    for path in write_example(directory):
-        screen.say(f"wrote {path}")
-    # From here on it is found from within the campaign as well: one ledger, one list.
-    workspace = find_workspace(directory)
-    private_directory(workspace / STATE)
-    screen.say(f"The workspace is {workspace}: run everything there or below.")
-    screen.say(f"Look at it with: mailblast preview {directory}")
-    screen.say(
-        f"It goes to the practice Internet on this machine with: mailblast send {directory}"
-    )
+class _Duration(click.ParamType[float]):
+    name = "DURATION"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds, of `30 s`, `15 min`, `2 h`."""
+        if isinstance(value, float):
+            return value
+        found = DURATION.take(value)
+        if isinstance(found, Refusal):
+            self.fail(str(found), param, ctx)
+        return float(found)
 
 
 @click.command()
-@click.argument("campaign", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--row", type=click.IntRange(min=1), help="The data row, counted from 1.")
-@click.option("--to", "address", metavar="ADDRESS", help="The recipient with this address.")
-@click.option("--raw", is_flag=True, help="The bytes as they would be sent.")
-@click.option(
-    "--html", type=click.Path(path_type=Path), help="Write the HTML part to this file."
+@click.argument(
+    "campaign",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
-def preview(
-    campaign: Path, row: int | None, address: str | None, raw: bool, html: Path | None
-) -> None:
-    """Show exactly what one recipient of CAMPAIGN would get."""
-    if row is not None and address is not None:
-        raise click.UsageError("say --row or --to, not both")
-    seen = previews.preview(campaign, row, address)
-    show_message(seen, raw=raw, html=html)
-
-
-def show_message(seen: previews.Seen, *, raw: bool, html: Path | None) -> None:
-    """A message: raw, as a page, or readable."""
-    if raw:
-        sys.stdout.buffer.write(seen.message.content)
-        sys.stdout.buffer.flush()
-    elif html:
-        html.write_text(previews.as_page(seen.message.content), encoding="utf-8")
-        Screen().say(f"wrote {html}: row {seen.row}, to {seen.message.recipient}")
-    else:
-        Screen().message(seen.message, *previews.readable(seen.message.content))
-
-
-@click.command()
-@click.argument("campaign", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
 @click.option("--dry-run", is_flag=True, help="Do everything but send.")
 @click.option(
@@ -97,36 +68,99 @@ def show_message(seen: previews.Seen, *, raw: bool, html: Path | None) -> None:
 @click.option("--new-run", is_flag=True, help="Begin a new mailing to the whole list.")
 @click.option("--resend-doubtful", is_flag=True, help="Offer the doubtful ones once more.")
 @click.option(
+    "--resume-paused", is_flag=True, help="Go on where the circuit breaker stopped."
+)
+@click.option(
+    "--wait",
+    type=_Duration(),
+    default=600.0,
+    help='How long to wait for what is due later, as "2 h". Default: 10 min.',
+)
+@click.option(
+    "--all-due",
+    is_flag=True,
+    help="Go on with every campaign of which something is due; asks nothing.",
+)
+@click.option(
     "--render-all", is_flag=True, help="Render more than 100,000 rows before sending."
 )
 @json_option
-def send(campaign: Path, as_json: bool, **options: Any) -> int:
+def send(campaign: Path | None, as_json: bool, **options: Any) -> int:
     """Send CAMPAIGN to everyone still due.  Running it again takes the run up again."""
     screen = Screen(json=as_json)
-    request = Request(
-        directory=campaign,
-        rehearse=options["rehearse"],
-        new_run=options["new_run"],
-        resend_doubtful=options["resend_doubtful"],
-        to_me=address_of(options["to_me"]) if options["to_me"] else None,
-    )
+    if options["all_due"]:
+        if campaign is not None or any(options[one] for one in _NOT_ALL_DUE):
+            raise click.UsageError(
+                "--all-due goes on as it is: without CAMPAIGN and the like"
+            )
+        return _send_all_due(screen, options, as_json=as_json)
+    if campaign is None:
+        raise click.UsageError("say which CAMPAIGN, or --all-due")
     if not (options["yes"] or options["dry_run"] or sys.stdin.isatty()):
         raise Refused(
             "nobody is there to agree to the plan", "say --yes to send without asking"
         )
+    status, report, error = _send_one(screen, _request(campaign, options), options)
+    if as_json:
+        put_json(report.as_json())
+    if error:
+        raise error
+    return status
+
+
+_NOT_ALL_DUE = ("to_me", "rehearse", "new_run", "dry_run", "limit")
+
+
+def _request(campaign: Path, options: dict[str, Any]) -> Request:
+    return Request(
+        directory=campaign,
+        rehearse=options["rehearse"],
+        new_run=options["new_run"],
+        resend_doubtful=options["resend_doubtful"],
+        resume_paused=options["resume_paused"],
+        to_me=address_of(options["to_me"]) if options["to_me"] else None,
+        wait=options["wait"],
+    )
+
+
+def _send_all_due(screen: Screen, options: dict[str, Any], *, as_json: bool) -> int:
+    """One campaign after the other; what stops one does not stop the others."""
+    status, reports_ = 0, []
+    with opened(Path()) as (workspace, ledger):
+        due = campaigns_due(ledger, workspace, time.time(), options["wait"])
+    for directory in due:
+        screen.say(f"== {directory.relative_to(workspace)}")
+        try:
+            ended, report, error = _send_one(
+                screen, _request(directory, options), {**options, "yes": True}
+            )
+        except MailblastError as found:
+            ended, error = found.exit_status, found
+        else:
+            reports_.append(report.as_json())
+        if error:
+            screen.error(str(error), error.hint)
+        status = max(status, ended)
+    if not due:
+        screen.say("Nothing is due.")
+    if as_json:
+        put_json({"runs": reports_})
+    return status
+
+
+def _send_one(
+    screen: Screen, request: Request, options: dict[str, Any]
+) -> tuple[int, RunReport, MailblastError | None]:
+    """The exit status, the account, and what stopped the sending."""
     with prepared(request, screen.told) as plan:
         outcome = _send(screen, plan, options)
         if outcome is None:
-            if as_json:
-                put_json(reports.account(plan.ledger, plan.run).as_json())
-            return _unsent(plan, dry_run=options["dry_run"])
+            report = reports.account(plan.ledger, plan.run)
+            return _unsent(plan, dry_run=options["dry_run"]), report, None
         if plan.rehearsal:
             _come_back(screen, plan, outcome)
-        if as_json:
-            put_json(reports.account(plan.ledger, outcome.run).as_json())
-        if outcome.error:
-            raise outcome.error
-    return 0 if outcome.settled else 3
+        report = reports.account(plan.ledger, outcome.run)
+        return 0 if outcome.settled else 3, report, outcome.error
 
 
 def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None:
@@ -175,27 +209,3 @@ def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:
         screen.came_back(reconcile.counts)
     screen.say("This was a rehearsal: nothing left this machine.", "bold")
     screen.report(reports.account(plan.ledger, outcome.run))
-
-
-@click.group()
-def keys() -> None:
-    """The keys that sign messages (DKIM)."""
-
-
-@keys.command("new")
-@click.argument("domain")
-@click.option(
-    "--selector", default="mb1", show_default=True, help="The key's name in the DNS."
-)
-@click.option(
-    "--algorithm",
-    type=click.Choice(["rsa-sha256", "ed25519-sha256"]),
-    default="rsa-sha256",
-    show_default=True,
-    help="How it signs; some receivers cannot verify Ed25519.",
-)
-def keys_new(domain: str, selector: str, algorithm: Any) -> None:
-    """Make a key for DOMAIN and print the DNS record to publish."""
-    dkim = dkim_named(domain, selector, algorithm)
-    path = key_path(dkim, find_workspace(Path()))
-    Screen().public_key(new_dkim_key(dkim.domain, dkim.selector, algorithm, path))

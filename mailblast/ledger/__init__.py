@@ -24,6 +24,7 @@ from mailblast.ledger.deliveries import (
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.imports import Imports, Returned
+from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
 from mailblast.ledger.suppressions import WORKSPACE, Suppression, Suppressions, Watch
@@ -40,6 +41,8 @@ __all__ = [
     "GroupCommit",
     "Kept",
     "Ledger",
+    "Pause",
+    "Pauses",
     "Policies",
     "Returned",
     "Run",
@@ -61,6 +64,7 @@ class Ledger:
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)
         self.imports = Imports(self._database)
+        self.pauses = Pauses(self._database)
         self.policies = Policies(self._database)
 
     def enrolment(self, run: Run, at: float) -> Enrolment:

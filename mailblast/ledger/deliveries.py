@@ -14,7 +14,9 @@ from sqlalchemy import (
     Connection,
     bindparam,
     case,
+    delete,
     func,
+    insert,
     literal_column,
     select,
     update,
@@ -28,7 +30,7 @@ from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record
 from mailblast.ledger.statement import fetch
 from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
-from mailblast.ledger.tables import CLAIMABLE, deliveries, events
+from mailblast.ledger.tables import CLAIMABLE, deliveries, domains, events
 from mailblast.reason import Reason
 from mailblast.suppression import Entry, keys
 
@@ -131,6 +133,34 @@ class Deliveries:
         with self._database.writing() as connection:
             connection.execute(change.values(owner=None, lease=None))
 
+    def give_back(self, owner: str, ids: Sequence[int]) -> None:
+        """Give back some claims of this owner's: nothing was attempted."""
+        change = (
+            update(deliveries)
+            .where(
+                deliveries.c.id.in_(bindparam("ids", expanding=True)),
+                deliveries.c.owner == owner,
+                deliveries.c.disposition.in_(tuple(disposition.DUE)),
+            )
+            .values(owner=None, lease=None)
+        )
+        with self._database.writing() as connection:
+            for start in range(0, len(ids), 10_000):
+                connection.execute(change, {"ids": ids[start : start + 10_000]})
+
+    def place(self, placed: Mapping[str, str]) -> None:
+        """Keep to which destination each domain was found to belong."""
+        rows = [{"domain": domain, "destination": name} for domain, name in placed.items()]
+        with self._database.writing() as connection:
+            connection.execute(_UNPLACE, [{"it": domain} for domain in placed])
+            connection.execute(insert(domains), rows)
+
+    def offered_since(self, at: float) -> dict[str, int]:
+        """How many messages were attempted since then, to each destination, in any run."""
+        with self._database.reading() as connection:
+            found = connection.execute(_OFFERED, {"at": at})
+            return {row.destination: row[1] for row in found}
+
     def record(self, facts: Sequence[Event], entries: Sequence[Entry] = ()) -> list[Event]:
         """Append events and move their deliveries; gives back those that came too late.
 
@@ -208,6 +238,16 @@ _WAITING = (
     )
     .where(deliveries.c.run == bindparam("run"), CLAIMABLE)
     .group_by(deliveries.c.domain)
+)
+_UNPLACE = delete(domains).where(domains.c.domain == bindparam("it"))
+_PLACED = func.coalesce(domains.c.destination, deliveries.c.domain)
+_OFFERED = (
+    select(_PLACED.label("destination"), func.count().label("count"))
+    .select_from(events)
+    .join(deliveries, deliveries.c.id == events.c.delivery)
+    .outerjoin(domains, domains.c.domain == deliveries.c.domain)
+    .where(events.c.kind == EventKind.ATTEMPTED, events.c.at >= bindparam("at"))
+    .group_by(_PLACED)
 )
 _CLAIMED_COLUMNS = select(*(deliveries.c[name] for name in (
     "id", "row", "mailbox", "key", "domain", "cells", "attempt", "deferrals", "dated",

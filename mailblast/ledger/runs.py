@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,24 @@ class Runs:
                 one = found.setdefault(placed.get(domain, domain), Counter())
                 one[Disposition(name)] += count
         return {name: dict(one) for name, one in found.items()}
+
+    def verdicts(
+        self, number: int, since: float
+    ) -> Iterator[tuple[str, Disposition, Reason | None, int]]:
+        """What became of the deliveries settled since then: destination, disposition, reason,
+        and how many."""
+        placed = func.coalesce(domains.c.destination, deliveries.c.domain)
+        what = (placed, deliveries.c.disposition, deliveries.c.reason)
+        query = (
+            select(*what, func.count())
+            .outerjoin(domains, domains.c.domain == deliveries.c.domain)
+            .where(deliveries.c.run == number, deliveries.c.settled >= since)
+            .group_by(*what)
+        )
+        with self._database.reading() as connection:
+            for destination, became, reason, count in connection.execute(query):
+                why = Reason(reason) if reason else None
+                yield destination, Disposition(became), why, count
 
     def _counted(self, number: int, *columns: Column[str]) -> list[Any]:
         query = (

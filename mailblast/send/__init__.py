@@ -8,11 +8,13 @@
 4. `execute`: `dispatch` claims, composes, offers and commits:
    `attempted` is durable before the final dot, so that a break is a visible doubt and never
    a silent second copy.
-5. The run is settled, or something is left: `outcome` says what.
+5. What destinations let us know is heeded (`standing`): they rest, or are paused.
+6. The run is settled, or something is left: `outcome` says what.
 """
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import socket
@@ -20,28 +22,27 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mailblast.destination import Carrier, Directory, Relay
-from mailblast.direct import Direct, Outbound
+from mailblast.breaker import Breaker
 from mailblast.errors import LedgerError, MailblastError
 from mailblast.event import Disposition
 from mailblast.keys import key_path
-from mailblast.ledger import Run
+from mailblast.ledger import Pause, Run
 from mailblast.pool import SMALL, Pool
 from mailblast.report import iso
-from mailblast.resolver import Resolver
 from mailblast.runbook import RunBook
-from mailblast.sandbox import PracticeInternet
 from mailblast.schedule import Schedule
-from mailblast.send.book import Job
+from mailblast.send.book import Job, Ready
+from mailblast.send.carrier import carrier_of, inbox_of
 from mailblast.send.dispatch import Dispatch, Road
 from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
 from mailblast.send.prove import prove
+from mailblast.send.standing import Standing
 from mailblast.send.tally import Tally
-from mailblast.smtp.session import Server
-from mailblast.throttle import Today
+from mailblast.throttle import DAY, Today
 
 __all__ = [
     "Outcome",
@@ -56,6 +57,8 @@ __all__ = [
     "try_out",
 ]
 
+PRACTICE_REST = 1.0  # seconds: the practice Internet forgives sooner than a real one
+
 Watched = Callable[[Tally], None]
 
 
@@ -68,12 +71,22 @@ class Outcome:
     next_due: float | None
     interrupted: bool
     error: MailblastError | None = None
+    paused: tuple[Pause, ...] = ()  # what holds the run, or destinations
+    resting: tuple[tuple[str, float], ...] = ()  # destinations, each until when
     inbox: Path | None = None  # of the practice Internet, if that was it
 
     @property
     def settled(self) -> bool:
         """Whether nothing is due and nothing doubtful."""
         return not any(self.dispositions.get(one, 0) for one in _UNSETTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How the sending itself ended."""
+
+    interrupted: bool = False
+    resting: tuple[tuple[str, float], ...] = ()
 
 
 _UNSETTLED = (Disposition.QUEUED, Disposition.DEFERRED, Disposition.DOUBTFUL)
@@ -100,13 +113,13 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
     book.put("runs", run.run, _settings(plan))
     ledger.runs.enter(run.number, "started", started=run.started or time.time())
     error: MailblastError | None = None
-    interrupted = False
+    ended = _Ended()
     _collect_seldom()
     try:
-        interrupted = _runner()(_send(plan, pool, watched, limit))
+        ended = _runner()(_send(plan, pool, watched, limit))
     except MailblastError as found:
         error = found
-    outcome = _outcome(plan, error, interrupted=interrupted)
+    outcome = _outcome(plan, error, ended)
     try:
         return _conclude(plan, book, outcome)
     except LedgerError as found:
@@ -145,7 +158,7 @@ def deliver(plan: Plan, limit: int | None = None) -> Outcome:
         pool.close()
 
 
-def _runner() -> Callable[[Coroutine[None, None, bool]], bool]:
+def _runner() -> Callable[[Coroutine[None, None, _Ended]], _Ended]:
     try:
         import uvloop
     except ImportError:
@@ -153,21 +166,18 @@ def _runner() -> Callable[[Coroutine[None, None, bool]], bool]:
     return uvloop.run
 
 
-def _outcome(plan: Plan, error: MailblastError | None, *, interrupted: bool) -> Outcome:
+def _outcome(plan: Plan, error: MailblastError | None, ended: _Ended) -> Outcome:
     now = plan.again()
     return Outcome(
         run=plan.ledger.runs.numbered(plan.run.number),
         dispositions=now.dispositions,
         next_due=now.next_due,
-        interrupted=interrupted,
+        interrupted=ended.interrupted,
         error=error,
+        paused=tuple(plan.ledger.pauses.standing(plan.run.number)),
+        resting=ended.resting,
         inbox=inbox_of(plan) if plan.campaign.delivery.via == "sandbox" else None,
     )
-
-
-def inbox_of(plan: Plan) -> Path:
-    """Where the practice Internet puts what comes back."""
-    return plan.ledger.directory / "sandbox" / "inbox.mbox"
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
@@ -185,23 +195,24 @@ def _settings(plan: Plan) -> dict[str, Any]:
     }
 
 
-async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> bool:
-    """Send what is due; says whether the user broke it off."""
-    delivery, ledger = plan.campaign.delivery, plan.ledger
-    job = Job(
-        run=plan.run,
-        owner=f"{socket.gethostname()}:{os.getpid()}",
-        connections=delivery.connections,
-        retry=delivery.retry,
-        give_up_after=delivery.give_up_after,
-        resend_doubtful=plan.resend_doubtful,
-        limit=limit,
+async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> _Ended:
+    """Send what is due; says how it ended."""
+    job, tally = _job(plan, limit), Tally(plan.dispositions)
+    schedule: Schedule[Ready] = Schedule(
+        plan.table.limits, Today.of(time.time(), time.monotonic()), _used_today(plan)
     )
-    tally = Tally(plan.dispositions)
+    standing = Standing(
+        schedule,
+        plan.table,
+        Breaker(plan.campaign.breaker),
+        plan.ledger,
+        RunBook(plan.ledger.directory),
+        PRACTICE_REST if plan.campaign.delivery.via == "sandbox" else math.inf,
+    )
+    standing.recall(plan.run.number)
     async with AsyncExitStack() as stack:
-        today = Today.of(time.time(), time.monotonic())
-        road = Road(Schedule(plan.table.limits, today), await _carrier(plan, stack), pool)
-        dispatch = Dispatch(job, road, ledger, tally)
+        road = Road(schedule, standing, await carrier_of(plan, stack), pool)
+        dispatch = Dispatch(job, road, plan.ledger, tally)
         pressed = _answer_ctrl_c(dispatch, tally)
         ticking = asyncio.create_task(_tick(watched, tally))
         try:
@@ -209,52 +220,38 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         finally:
             ticking.cancel()
             watched(tally)
-        return bool(pressed)
+        return _Ended(bool(pressed), standing.resting())
 
 
-async def _carrier(plan: Plan, stack: AsyncExitStack) -> Carrier:
+def _job(plan: Plan, limit: int | None) -> Job:
     delivery = plan.campaign.delivery
-    if delivery.via == "maildir":
-        assert delivery.maildir is not None  # noqa: S101 - the settings have been checked
-        return Directory(delivery.maildir)
-    if delivery.via == "direct":
-        return _direct(plan)
-
-    def place(domain: str) -> str:
-        return plan.table.place(domain).destination
-
-    if delivery.via == "sandbox":
-        practice = PracticeInternet(
-            inbox_of(plan), clock=time.time, realistic=plan.rehearsal
-        )
-        port = await practice.start()
-        stack.push_async_callback(practice.stop)
-        return Relay(Server("127.0.0.1", port, security="none"), place)
-    return Relay(
-        Server(
-            host=delivery.host,
-            port=delivery.port,
-            security=delivery.security,
-            username=delivery.username,
-            password=plan.password,
-            ehlo=delivery.ehlo,
-            ca_file=delivery.ca_file,
-        ),
-        place,
+    return Job(
+        run=plan.run,
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        connections=delivery.connections,
+        retry=delivery.retry,
+        give_up_after=delivery.give_up_after,
+        wait=plan.wait,
+        resend_doubtful=plan.resend_doubtful,
+        limit=limit,
     )
 
 
-def _direct(plan: Plan) -> Direct:
-    delivery = plan.campaign.delivery
-    outbound = Outbound(
-        ehlo=delivery.ehlo,
-        source=delivery.source,
-        port=delivery.port,
-        allow_loopback=delivery.allow_loopback,
-        ca_file=delivery.ca_file,
-    )
-    resolver = Resolver(delivery.resolver, trusted=delivery.trust_ad)
-    return Direct(resolver, plan.ledger.policies, outbound)
+def _used_today(plan: Plan) -> Callable[[str], int]:
+    """How many messages went to a destination today (UTC); counted when a cap asks."""
+    midnight = time.time() // DAY * DAY
+    day = Today.of(midnight, 0.0).day
+
+    @cache
+    def counted() -> dict[str, int]:
+        return plan.ledger.deliveries.offered_since(midnight)
+
+    def used(destination: str) -> int:
+        if plan.table.limits(destination).cap(day) is None:
+            return 0
+        return counted().get(destination, 0)
+
+    return used
 
 
 def _answer_ctrl_c(dispatch: Dispatch, tally: Tally) -> list[int]:

@@ -4,6 +4,7 @@ Rule: an event is on the disk before anything depends on it.  A message whose `a
 durable is never offered again by itself, whatever happens.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Book:
         self.tally = tally
         self.commit = ledger.group_commit(job.run.campaign)
         self.commit.on_error = on_error
+        self._giving: set[asyncio.Task[None]] = set()
         self.on_later: Callable[[str, float], None] = lambda _domain, _due: None
 
     def opted_out(self, ready: Ready, destination: str) -> bool:
@@ -125,6 +127,20 @@ class Book:
         self.tally.happened(destination, kind)
         return kind
 
+    def give_back(self, ids: list[int]) -> None:
+        """Give claims back soon; what was not given back is released in the end anyhow."""
+        deliveries, owner = self.deliveries, self.job.owner
+        giving = self.commit.in_thread(lambda: deliveries.give_back(owner, ids))
+        task = asyncio.get_running_loop().create_task(giving)
+        self._giving.add(task)
+        task.add_done_callback(self._giving.discard)
+
+    async def close(self) -> None:
+        """Wait until everything is on the disk.  Raises LedgerError if something is not."""
+        if self._giving:
+            await asyncio.gather(*self._giving)
+        await self.commit.close()
+
     def settled(
         self, due: Due, destination: str, kind: EventKind, reason: Reason, why: str = ""
     ) -> None:
@@ -134,7 +150,12 @@ class Book:
     def _next_attempt(self, due: Due) -> float | None:
         job = self.job
         later = next_attempt(
-            time.time(), due.deferrals, due.dated, job.retry, job.give_up_after
+            time.time(),
+            due.deferrals,
+            due.dated,
+            job.retry,
+            job.give_up_after,
+            delivery=due.delivery,
         )
         if later is not None:
             self.on_later(due.domain, later)

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from mailblast import disposition
 from mailblast.compose import Message
 from mailblast.destination import Carrier, Line
+from mailblast.disposition import Outcome
 from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
+from mailblast.event import EventKind
 from mailblast.ledger import Ledger
 from mailblast.pool import Pool
 from mailblast.schedule import Schedule
@@ -24,6 +26,7 @@ from mailblast.send.book import Book, Job, Ready
 from mailblast.send.feeder import Feeder
 from mailblast.send.lines import Lines, Opened
 from mailblast.send.routing import Routing
+from mailblast.send.standing import Standing
 from mailblast.send.tally import Tally
 from mailblast.smtp.protocol import CLOSING, Answer, Envelope, Phase
 
@@ -39,6 +42,7 @@ class Road:
     """By which way: in which order, composed by whom, carried by what."""
 
     schedule: Schedule[Ready]
+    standing: Standing
     carrier: Carrier
     pool: Pool
 
@@ -53,8 +57,10 @@ class Dispatch:
         self._book = Book(job, ledger, tally, self.stop)
         self._lines = Lines(road.carrier, job.connections)
         self._routing = Routing(road.carrier)
+        self._standing = road.standing
+        self._standing.on_stop = self.stop
         self._feeder = Feeder(
-            road.schedule, road.pool, self._routing, self._book, self._wake
+            road.schedule, road.pool, self._routing, road.standing, self._book, self._wake
         )
         self._idle: list[asyncio.Future[Taken | None]] = []  # workers that wait
         self._alarm: asyncio.TimerHandle | None = None
@@ -96,6 +102,7 @@ class Dispatch:
         while True:
             await asyncio.sleep(SWEEP)
             self._lines.sweep()
+            self._standing.keep()
 
     async def _close(self) -> None:
         if self._alarm:
@@ -103,7 +110,8 @@ class Dispatch:
         await self._routing.close()
         await self._lines.close()
         try:
-            await self._book.commit.close()
+            await self._book.close()
+            self._standing.keep()
             self._book.deliveries.release(self._job.run.number, self._job.owner)
         except LedgerError as error:
             self._failure = self._failure or error
@@ -182,17 +190,17 @@ class Dispatch:
             await asyncio.sleep(AGAIN)
 
     async def _deliver(self, destination: str, ready: Ready) -> bool:
-        """Deliver one message; False when no line came about and it has to wait."""
+        """Deliver one message; False when the relay is away and it has to wait."""
         opened = await self._line(destination, ready, new=False)
         if opened is None:
-            return False
+            return bool(ready.route.hosts)
         used = not opened.fresh
         answer = await self._offer(opened, destination, ready)
         if used and answer is not None and _worn_out(answer):
             # The other side had enough of the connection; of the message it said nothing.
             opened = await self._line(destination, ready, new=True)
             if opened is None:
-                return False
+                return bool(ready.route.hosts)
             answer = await self._offer(opened, destination, ready)
         if answer is not None:
             self._account(destination, ready, answer, opened.line)
@@ -205,13 +213,24 @@ class Dispatch:
         try:
             opened = await take(ready.route, limit)
         except ConnectionFailed as error:
-            self._no_line(error)
+            if ready.route.hosts:
+                self._silent(destination, ready, error)
+            else:
+                self._no_relay(error)
             return None
         self._connected = time.monotonic()
         self._tally.remark = ""
         return opened
 
-    def _no_line(self, error: ConnectionFailed) -> None:
+    def _silent(self, destination: str, ready: Ready, error: ConnectionFailed) -> None:
+        """None of the hosts of this domain can be used: the message is put off."""
+        provider = self._standing.provider(destination)
+        outcome = disposition.unreachable(
+            str(error), error.code, provider, permanent=error.permanent
+        )
+        self._conclude(destination, ready, outcome)
+
+    def _no_relay(self, error: ConnectionFailed) -> None:
         """The relay cannot be reached: worth trying again for a while, if nobody else can."""
         alone = not len(self._lines)
         if alone and (error.permanent or time.monotonic() > self._connected + PATIENCE):
@@ -249,10 +268,26 @@ class Dispatch:
         return answer
 
     def _account(self, destination: str, ready: Ready, answer: Answer, line: Line) -> None:
+        provider = self._standing.provider(destination)
         after_dot = answer.phase is Phase.DOT
-        outcome = disposition.judge(answer.reply, answer.why, after_dot=after_dot)
+        outcome = disposition.judge(
+            answer.reply, answer.why, after_dot=after_dot, provider=provider
+        )
         if outcome is not None:  # else `attempted` stands: doubtful
-            self._book.concluded(ready.due, destination, outcome, line.host, line.tls)
+            self._conclude(destination, ready, outcome, line)
+
+    def _conclude(
+        self, destination: str, ready: Ready, outcome: Outcome, line: Line | None = None
+    ) -> None:
+        due, run = ready.due, self._job.run
+        host, tls = (line.host, line.tls) if line else ("", "")
+        self._book.concluded(due, destination, outcome, host, tls)
+        if run.kind == "sample":
+            return  # counted nowhere
+        if outcome.kind is EventKind.ACCEPTED:
+            self._standing.accepted(run.number, destination, due)
+        else:
+            self._standing.concluded(run.number, ready.route, due, outcome)
 
 
 def _worn_out(answer: Answer) -> bool:

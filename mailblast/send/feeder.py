@@ -6,6 +6,7 @@ can use soon, so that one that is throttled does not fill the memory while other
 
 import asyncio
 import heapq
+import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from mailblast.reason import Reason
 from mailblast.schedule import Schedule
 from mailblast.send.book import Book, Ready
 from mailblast.send.routing import Routing
+from mailblast.send.standing import Standing
 
 COMPOSED = 50  # messages composed at a time
 READY = 1000  # messages that only wait for their turn
@@ -40,6 +42,7 @@ class Feeder:
         schedule: Schedule[Ready],
         pool: Pool,
         routing: Routing,
+        standing: Standing,
         book: Book,
         on_ready: Callable[[], None],
     ) -> None:
@@ -49,6 +52,7 @@ class Feeder:
         self._schedule = schedule
         self._pool = pool
         self._routing = routing
+        self._standing = standing
         self._book = book
         self._on_ready = on_ready
         self._hungry: OrderedDict[str, None] = OrderedDict()  # domains with more to claim
@@ -62,7 +66,9 @@ class Feeder:
         self._size = 16_000  # bytes of a message: the largest seen
         self._composing: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None  # of composing
+        self._placed: dict[str, str] = {}  # not written down yet
         book.on_later = self._defer
+        standing.on_held = self._give_back
 
     async def run(self) -> None:
         """Feed.  Raises LedgerError, or TemplateError when a message cannot be composed."""
@@ -109,12 +115,38 @@ class Feeder:
 
     def _anything_later(self) -> bool:
         """Whether there will be more to do; False when nothing will be due soon."""
-        busy = len(self._schedule) or self.in_flight or self._coming_all
+        busy = bool(len(self._schedule) or self.in_flight or self._coming_all)
         if self._left == 0 and not busy:
             return False
-        if busy or self._hungry:
-            return True
-        return bool(self._later) and self._later[0][0] <= time.time() + self._job.wait
+        return busy or self._next_in() <= self._job.wait
+
+    def _next_in(self) -> float:
+        """In how many seconds something may go again, of what is due or will be."""
+        later = self._later[0][0] - time.time() if self._later else math.inf
+        now = time.monotonic()
+        rests = (self._soonest(domain) - now for domain in self._hungry)
+        return min(later, min(rests, default=math.inf))
+
+    def _soonest(self, domain: str) -> float:
+        way = self._routing.of(domain)
+        if not isinstance(way, Route):
+            return 0.0  # it is being looked up, or will be turned away
+        return self._schedule.not_before(way.destination)
+
+    def _give_back(self, waiting: list[Ready]) -> None:
+        """What waited for a destination that is held: put off if it is dead, else unclaimed."""
+        ids = []
+        for ready in waiting:
+            destination = ready.route.destination
+            if outcome := self._standing.down(destination):
+                self._book.concluded(ready.due, destination, outcome)
+            else:
+                ids.append(ready.due.delivery)
+                self._hungry[ready.due.domain] = None
+        if ids:
+            self._book.give_back(ids)
+            if self._left is not None:
+                self._left += len(ids)
 
     # --- Claims ----------------------------------------------------------------------------
 
@@ -149,8 +181,11 @@ class Feeder:
         if way is None:
             return 0
         if count := self._counted.pop(domain, 0):
-            self._book.tally.waiting(self._destination(domain), count)
-        if isinstance(way, Unroutable):
+            destination = self._destination(domain)
+            self._book.tally.waiting(destination, count)
+            if destination != domain:
+                self._placed[domain] = destination
+        if isinstance(way, Unroutable) or self._standing.down(way.destination):
             return TURNED_AWAY
         return self._schedule.room(way.destination) - self._coming[way.destination]
 
@@ -159,7 +194,14 @@ class Feeder:
 
     async def _take(self, wants: dict[str, int]) -> None:
         claim, deliveries = self._claim(wants), self._book.deliveries
-        claimed = await self._book.commit.in_thread(lambda: deliveries.claim(claim))
+        placed, self._placed = self._placed, {}
+
+        def claim_and_place() -> Claimed:
+            if placed:
+                deliveries.place(placed)
+            return deliveries.claim(claim)
+
+        claimed = await self._book.commit.in_thread(claim_and_place)
         self._strike(claimed)
         self._begin_all(claimed.taken)
         if self._left is not None:
@@ -199,10 +241,12 @@ class Feeder:
         begun: list[tuple[Due, Route]] = []
         for due in taken:
             way = self._routing.of(due.domain)
-            if isinstance(way, Route):
-                begun.append((due, way))
-            elif way is not None:
+            if not isinstance(way, Route):
                 self._turn_away(due, way)
+            elif outcome := self._standing.down(way.destination):
+                self._book.concluded(due, way.destination, outcome)
+            else:
+                begun.append((due, way))
         self._coming.update(way.destination for _, way in begun)
         self._coming_all += len(begun)
         for start in range(0, len(begun), COMPOSED):
@@ -210,7 +254,8 @@ class Feeder:
             self._composing.add(task)
             task.add_done_callback(self._composed)
 
-    def _turn_away(self, due: Due, way: Unroutable) -> None:
+    def _turn_away(self, due: Due, way: Unroutable | None) -> None:
+        assert way is not None  # noqa: S101 - it was known when the claim was made
         outcome = disposition.unroutable(
             way.reason, way.why, way.code, way.status, permanent=way.permanent
         )

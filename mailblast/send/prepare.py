@@ -19,6 +19,7 @@ from typing import Any
 
 from mailblast import campaign as campaigns
 from mailblast.address import Address
+from mailblast.breaker import ADVICE, Fault
 from mailblast.campaign import Campaign
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
 from mailblast.compose import compliance
@@ -26,7 +27,7 @@ from mailblast.content import keep
 from mailblast.errors import Refused
 from mailblast.event import Disposition
 from mailblast.keys import STATE, dkim_key, keyring
-from mailblast.ledger import Ledger, Run
+from mailblast.ledger import Ledger, Pause, Run
 from mailblast.pool import Workbench
 from mailblast.provider import Destinations, Placed
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
@@ -55,7 +56,9 @@ class Request:
     rehearse: bool = False
     new_run: bool = False
     resend_doubtful: bool = False
+    resume_paused: bool = False
     to_me: Address | None = None  # a few samples to this address, and nothing else
+    wait: float = 600.0  # seconds, for what is due later
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class Plan:
     resumed: bool = False
     rehearsal: bool = False
     resend_doubtful: bool = False
+    paused: tuple[Pause, ...] = ()  # the destinations that are not sent to
     to_me: Address | None = None  # a plan of samples
+    wait: float = 600.0
     unrendered: int = 0  # rows that were not tried out
 
     def again(self) -> "Plan":
@@ -145,8 +150,24 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             resumed=resumed,
             rehearsal=request.rehearse,
             resend_doubtful=request.resend_doubtful,
+            paused=_pauses(ledger, run, request),
             to_me=request.to_me,
+            wait=request.wait,
         )
+
+
+def _pauses(ledger: Ledger, run: Run, request: Request) -> tuple[Pause, ...]:
+    """The destinations that are paused.  Raises Refused where the whole run is."""
+    if request.resume_paused:
+        ledger.pauses.lift(run.number, time.time())
+    standing = ledger.pauses.standing(run.number)
+    for pause in standing:
+        if not pause.destination:
+            raise Refused(
+                f"the run {run.run} is paused: {pause.why}",
+                f"{ADVICE[Fault(pause.reason)]} Then: mailblast send … --resume-paused",
+            )
+    return tuple(standing)
 
 
 def _take_over_list(real: Path, rehearsal: Ledger) -> None:

@@ -133,6 +133,8 @@ class Screen:
         )
         for line in own_limits(plan):
             table.add_row("", line)
+        for pause in plan.paused:
+            table.add_row("Paused", visible(f"{pause.destination}: {pause.why}"))
         dkim = campaign.dkim
         signed = (
             f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"

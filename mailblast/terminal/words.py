@@ -3,7 +3,9 @@
 import os
 import time
 
+from mailblast.breaker import ADVICE, Fault
 from mailblast.event import Disposition
+from mailblast.ledger import Pause
 from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
@@ -106,6 +108,15 @@ def in_doubt(doubtful: int, run: str) -> str:
     )
 
 
+def paused(pause: Pause) -> str:
+    """Why something is paused, and what to do."""
+    what = f"{visible(pause.destination)} is paused" if pause.destination else "Paused"
+    return (
+        f"{what}: {visible(pause.why)} Nobody was suppressed for it. "
+        f"{ADVICE[Fault(pause.reason)]} Then: mailblast send … --resume-paused"
+    )
+
+
 def next_steps(outcome: Outcome) -> list[str]:
     """What the last lines after a sending say."""
     counts, run = outcome.dispositions, outcome.run.run
@@ -114,6 +125,12 @@ def next_steps(outcome: Outcome) -> list[str]:
         return ["These were samples; they are in no report."] if outcome.settled else lines
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
+    lines += [paused(one) for one in outcome.paused]
+    lines += [
+        f"{visible(name)} asked for less and rests until {moment(until)}."
+        for name, until in outcome.resting
+        if not outcome.settled
+    ]
     if queued := counts.get(Disposition.QUEUED, 0):
         stopped = "Stopped" if outcome.interrupted else "Not finished"
         lines.append(

@@ -1,0 +1,151 @@
+"""Automatic answers, challenges, and wishes to leave.
+
+Rule: an automatic answer proves delivery; it is no failure and no wish (RFC 3834 §2).  One
+definite signal makes one, or two that a person does not send as well.  A list that writes to
+us is none.  What a person quotes is not what they say.
+"""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from mailblast.bounce.message import Message
+from mailblast.bounce.notice import Kind, Notice
+
+Signal = tuple[str, re.Pattern[str]]
+
+_DATA: dict[str, Any] = tomllib.loads(
+    files("mailblast.bounce").joinpath("signals.toml").read_text("utf-8")
+)
+_FLAGS = re.IGNORECASE | re.VERBOSE | re.MULTILINE
+FIRST_LINES = 10
+MAX_OWN_WORDS = 4000
+
+_QUOTED = re.compile(
+    r"^(?:[ \t]*>|On\b.{5,200}\bwrote:|Am\b.{5,200}\bschrieb\b|Le\b.{5,200}\ba [ée]crit"
+    r"|-{2,} ?(?:original|forwarded|urspr)|_{10,}|(?:From|Von|De|Da):[ ].{3,200}$|-- ?$)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_RE = re.compile(r"(?:re|aw|sv|antw?|odp|vs)\s*:", re.IGNORECASE)
+_ANSWERS = {"in-reply-to", "references"}
+# A mailing list, a newsletter, a ticket system: RFC 2369, RFC 2919.
+_LISTS = ("list-id", "list-unsubscribe", "list-post")
+
+
+# "Re:" and its like in front of a subject; a greeting and "please" in front of a wish.
+_PREFIX = r"^(?:(?:re|aw|antw?|sv|fwd?|vs):[ ]*)*\W{0,3}"
+_GREETING = r"""
+^\W{0,6}(?:(?:hi|hello|hallo|dear|bonjour|hola)\b[^\n]{0,40}\n+\W{0,4})?
+(?:please[ ]|pls[ ]|kindly[ ]|i[ ](?:want|wish|would[ ]like)[ ]to[ ](?:be[ ])?
+  |can[ ]you[ ](?:please[ ])?|bitte[ ]|merci[ ]de[ ](?:me[ ])?|por[ ]favor[ ])?"""
+
+
+def _pattern(section: str, name: str, start: str = "") -> re.Pattern[str]:
+    return re.compile(f"{start}(?:{'|'.join(_DATA[section][name])})", _FLAGS)
+
+
+def _signals(section: str, name: str) -> tuple[Signal, ...]:
+    return tuple((field, re.compile(p, _FLAGS)) for field, p in _DATA[section][name])
+
+
+_DEFINITE = _signals("autoreply", "fields")
+_SUPPORTING = _signals("autoreply", "supporting")
+_SUBJECT = _pattern("autoreply", "subject", _PREFIX)
+_WORDS = _pattern("autoreply", "words")
+_CHALLENGE_FIELDS = _signals("challenge", "fields")
+_CHALLENGE_SENDER = _pattern("challenge", "sender")
+_CHALLENGE_SUBJECT = _pattern("challenge", "subject")
+_CHALLENGE_WORDS = _pattern("challenge", "words")
+_LEAVE_SUBJECT = _pattern("unsubscribe", "subject", _PREFIX)
+_LEAVE_WORDS = _pattern("unsubscribe", "words", _GREETING)
+
+
+def titled(message: Message) -> Notice | None:
+    """Read an automatic answer that says in its subject that it is one.
+
+    That is asked before anybody looks for a bounce: "this account is disabled" may stand in
+    the answer of an account that is not.
+    """
+    if _from_list(message) or not _SUBJECT.search(message.subject):
+        return None
+    sign = _matching(message, _DEFINITE) or next(iter(_supporting(message)), "")
+    return Notice(Kind.AUTOREPLY, rule=f"subject and {sign}") if sign else None
+
+
+def read(message: Message) -> Notice | None:
+    """Read an automatic answer: the field or the words it is known by are its rule."""
+    if _from_list(message):
+        return None
+    field = _matching(message, _DEFINITE)
+    if field:
+        return Notice(Kind.AUTOREPLY, rule=field)
+    found = _supporting(message)
+    # Whoever writes with an empty return path is no person.
+    if message.null_path and (len(found) > 1 or _RE.match(message.subject)):
+        return Notice(Kind.AUTOREPLY, rule="empty return path of an answer")
+    if "words" in found and not set(found) <= _ANSWERS | {"words"}:
+        return Notice(Kind.AUTOREPLY, rule=" and ".join(found))
+    return None
+
+
+def _supporting(message: Message) -> list[str]:
+    """The signs that support; a person's answer may have some of them too."""
+    found = [name for name, pattern in _SUPPORTING if _has(message, name, pattern)]
+    if message.null_path:
+        found.append("empty return path")
+    if _WORDS.search(_first_lines(message)):
+        found.append("words")
+    return found
+
+
+def _from_list(message: Message) -> bool:
+    return any(message.head.value(name) for name in _LISTS)
+
+
+def challenge(message: Message) -> Notice | None:
+    """Read a request to prove that one is a person."""
+    field = _matching(message, _CHALLENGE_FIELDS)
+    if field:
+        return Notice(Kind.CHALLENGE, rule=field)
+    sender = _CHALLENGE_SENDER.search(message.sender) is not None
+    subject = _CHALLENGE_SUBJECT.search(message.subject) is not None
+    if sender and subject:
+        return Notice(Kind.CHALLENGE, rule="sender and subject")
+    if sender or subject:
+        words = _CHALLENGE_WORDS.search(message.explanation[:MAX_OWN_WORDS])
+        rule = "sender and words" if sender else "subject and words"
+        return Notice(Kind.CHALLENGE, rule=rule) if words else None
+    return None
+
+
+def unsubscribe(message: Message) -> Notice | None:
+    """Read a wish to leave, in the subject or at the beginning of what a person wrote."""
+    if _from_list(message):
+        return None
+    if _LEAVE_SUBJECT.search(message.subject):
+        return Notice(Kind.UNSUBSCRIBE, rule="subject")
+    if _LEAVE_WORDS.match(own_words(message).lstrip()):
+        return Notice(Kind.UNSUBSCRIBE, rule="words")
+    return None
+
+
+def own_words(message: Message) -> str:
+    """What the author wrote, without what they quote and without the signature."""
+    text = message.explanation[:MAX_OWN_WORDS]
+    quoted = _QUOTED.search(text)
+    return text[: quoted.start()] if quoted else text
+
+
+def _first_lines(message: Message) -> str:
+    lines = message.explanation[:MAX_OWN_WORDS].lstrip().split("\n")
+    return "\n".join(lines[:FIRST_LINES])
+
+
+def _matching(message: Message, signals: Sequence[Signal]) -> str:
+    return next((n for n, pattern in signals if _has(message, n, pattern)), "")
+
+
+def _has(message: Message, name: str, pattern: re.Pattern[str]) -> bool:
+    return any(pattern.search(value) for value in message.head.values(name))

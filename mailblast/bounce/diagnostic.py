@@ -1,0 +1,104 @@
+"""What a server said, out of the words that report it.
+
+Rule: a code is one only where a code can stand.  Diagnostics are full of numbers that are
+none: parts of addresses of hosts, sizes, times, identifiers.
+"""
+
+import re
+from dataclasses import dataclass
+
+_STATUS = r"[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)"
+# 3 digits and a status beside one another, in either order and whatever stands between.
+_BOTH = re.compile(rf"(?<![\w.@/:-])([245][0-5]\d)[ -]+['\"#<(\[]?({_STATUS})")
+# The last answer of a server within the words of the one that gave up: Amazon SES writes
+# "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.0 …>".
+_LAST = re.compile(
+    rf"(?:expired|unable to deliver)[^<>]{{0,200}}<([245][0-5]\d)[ -]({_STATUS})[^<>]{{0,1000}}>"
+)
+# IronPort, and with it Amazon SES of old, puts the server's words behind its own:
+# "5.1.0 - Unknown address error 550-'5.7.1 … Access denied'".
+_QUOTED = re.compile(r"[245]\.\d\.\d{1,3} - [^\n']{3,60}? ([245][0-5]\d-'([^']{3,1500})')")
+# What qmail adds to the last answer when it gives up.
+_GAVE_UP = re.compile(
+    r"\bI'm not going to try again; this\s+message has been in the queue too long\.?"
+)
+# Where a code can stand, the surest place first.
+_CODES = (
+    re.compile(
+        r"""(?:^|\bsaid\b[^\n]{0,40}?:|\breturned?:?|<<<|\bresponse:?)[ \t]{0,20}["'<(\[]{0,3}
+        ([245][0-5]\d)(?=[ :;#>-]|\)?$)""",
+        re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+    ),
+    re.compile(
+        r"""(?:smtp|error|reply|status|response|return|result)[ _-]?(?:codes?|status|error)?
+        \W{0,4}([245][0-5]\d)(?![\d.:/])""",
+        re.IGNORECASE | re.VERBOSE,
+    ),
+    re.compile(
+        r"""(?:[:;>)'"\]…]|\.\.\.)[ \t]{0,20}["'<(\[]{0,3}
+        ([245][0-5]\d)(?=[ -]\S|[ :;-]*$|[ >)\]:])""",
+        re.MULTILINE | re.VERBOSE,
+    ),
+    re.compile(r"(?<![\w.@/:+$-])([245][0-5]\d)(?=[ -][^\s\d]|$)"),
+)
+_STATUSES = re.compile(rf"(?<![\d.])({_STATUS})")
+_DATA = re.compile(
+    r"""end[ ]of[ ]data | \bin[ ]reply[ ]to[ ](?:end[ ]of[ ])?data | (?:final|after)[ ]data
+    | data[ ]command | command[ ]+data | \bafter[ ]i[ ]sent[ ]the[ ]message
+    | step:[ ]data | \[body\] | \(data\)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_RCPT = re.compile(r"\bRCPT(?![^\W_])|does not like recipient", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A diagnostic: SMTP code (0 if none), enhanced status ("" if none), the server's words."""
+
+    code: int
+    status: str
+    text: str
+
+
+def said(text: str) -> Said:
+    """Read a diagnostic."""
+    text = _GAVE_UP.sub("", text) if len(text) > 120 else text
+    last = _LAST.search(text)
+    if last is not None:
+        return Said(int(last[1]), last[2], text)
+    quoted = _QUOTED.search(text)
+    if quoted is not None:
+        return Said(int(quoted[1][:3]), status(quoted[1]) or status(text), quoted[1])
+    both = _BOTH.search(text)
+    if both is not None and both[1][0] == both[2][0]:
+        return Said(int(both[1]), both[2], text)
+    return Said(code(text), status(text), text)
+
+
+def code(text: str) -> int:
+    """The SMTP code in a text, the one in the surest place; 0 when there is none."""
+    for pattern in _CODES:
+        found = pattern.search(text)
+        if found is not None:
+            return int(found[1])
+    return 0
+
+
+def status(text: str) -> str:
+    """The first enhanced status code in a text that says something, else the first."""
+    first = ""
+    for found in _STATUSES.finditer(text):
+        if not found[1].endswith(".0.0"):
+            return found[1]
+        first = first or found[1]
+    return first
+
+
+def after_data(text: str) -> bool:
+    """Whether it was said of the message, once that had been sent, and not of an address."""
+    return _DATA.search(text) is not None
+
+
+def to_rcpt(text: str) -> bool:
+    """Whether it was said of an address, in answer to RCPT."""
+    return _RCPT.search(text) is not None
