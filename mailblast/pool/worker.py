@@ -181,7 +181,10 @@ def serve(number: int) -> None:
                 answer = [_plain(one) for one in made]
             except MailblastError as error:
                 answer = error
-            ours.sendall(_framed(answer))
+            try:
+                ours.sendall(_framed(answer))
+            except OSError:
+                os._exit(0)  # the parent was killed
 
 
 def _read(incoming: Any) -> Any:

@@ -38,9 +38,10 @@ class Standing:
         breaker: Breaker,
         ledger: Ledger,
         runbook: RunBook,
-        longest_rest: float = math.inf,
+        *,
+        practice: bool = False,
     ) -> None:
-        """`longest_rest`: seconds, for practice, where nobody waits for hours."""
+        """In practice nobody rests: waiting for hours would teach nothing."""
         self.trips: list[Trip] = []  # of this process
         self.on_held: Callable[[list[Ready]], None] = lambda _waiting: None
         self.on_stop: Callable[[], None] = lambda: None
@@ -50,7 +51,7 @@ class Standing:
         self._ledger = ledger
         self._pauses = ledger.pauses
         self._runbook = runbook
-        self._longest_rest = longest_rest
+        self._practice = practice
         self._down: dict[str, Outcome] = {}  # what the last silence of a dead one was
         self._last: dict[str, str] = {}  # what was said when it asked for less
         self._rests: dict[str, int] = {}
@@ -95,7 +96,7 @@ class Standing:
     def concluded(self, run: int, route: Route, due: Due, outcome: Outcome) -> None:
         """A message came to its outcome at the destination of this route."""
         destination = route.destination
-        if outcome.rest:
+        if outcome.rest and not self._practice:
             self._asked_for_less(destination, outcome)
         elif outcome.code:
             self._down.pop(destination, None)
@@ -119,8 +120,9 @@ class Standing:
         self._rests[destination] = self._rests.get(destination, 0) + 1
         self._last[destination] = f"{outcome.code} {outcome.text}"
         self._changed = True
-        now, rest = time.monotonic(), min(outcome.rest, self._longest_rest)
-        if self._schedule.heard(destination, Heard.SLOWER, now, rest) > now + SHORT:
+        now = time.monotonic()
+        until = self._schedule.heard(destination, Heard.SLOWER, now, outcome.rest)
+        if until > now + SHORT:
             self.on_held(self._schedule.drain(destination))
 
     def _silent(self, destination: str, outcome: Outcome) -> None:
