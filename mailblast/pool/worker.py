@@ -27,7 +27,7 @@ _WORK: dict[str, Callable[[Composer, Sequence[Due]], Sequence[object]]] = {
     "compose": compose,
     "check": check,
 }
-BEHIND = 5  # niceness: a session that waits for the processor keeps a server waiting
+BEHIND = 10  # niceness: a session that waits for the processor keeps a server waiting
 _BUFFER = 1 << 20  # bytes on the way: a batch of messages in one piece, and not in ten
 
 
