@@ -92,6 +92,10 @@ def test_slower_rests_one_destination(tmp_path: Path) -> None:
         ended = ok(tmp_path, "send", "letter", "--yes", "--wait", "1 s", status=3)
         asked_once = asked(server, "slow.example")
 
+        assert (
+            "1 at a time; rested 1 time, the last 5 min; until "
+            in ok(tmp_path, "destinations").out
+        )
         # The rest outlives the process: the next one offers nothing either.
         again = ok(tmp_path, "send", "letter", "--yes", "--wait", "1 s", status=3)
         assert asked(server, "slow.example") == asked_once
@@ -106,10 +110,13 @@ def test_slower_rests_one_destination(tmp_path: Path) -> None:
     until = learnt(tmp_path, "slow.example").rests_until
     assert 200 < until - time.time() <= 300
     said = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
+    says = f"slow.example asked for less and rests until {said}."
     for one in (ended, again):
-        assert one.out.splitlines()[-1].startswith(
-            f"slow.example asked for less and rests until {said}"
-        )
+        assert one.out.splitlines()[-1] == says
+    assert ok(tmp_path, "report").out.splitlines()[-1] == says
+    assert ok(tmp_path, "show", "r39@slow.example").out.splitlines()[-1] == says
+    assert "rests" not in ok(tmp_path, "show", "r39@fast.example").out
+    assert the_run(tmp_path)["resting"].keys() == {"slow.example"}
 
 
 def test_after_a_rest_one_at_a_time_then_more(tmp_path: Path) -> None:
@@ -200,7 +207,7 @@ def test_authentication_pauses_the_run(tmp_path: Path) -> None:
     with running({"RCPT": by_domain(refusing)}) as server:
         letter(
             tmp_path,
-            rows("auth.example", "fine.example", count=400),
+            rows("auth.example", "fine.example", count=200),
             delivery=relay(server.port, connections=2),
         )
         ended = ok(tmp_path, "send", "letter", "--yes", status=3)
@@ -210,7 +217,7 @@ def test_authentication_pauses_the_run(tmp_path: Path) -> None:
 
         found = the_run(tmp_path)
         assert 3 <= found["dispositions"]["refused"] <= 5
-        assert found["dispositions"]["queued"] > 600
+        assert found["dispositions"]["queued"] > 300
         assert ok(tmp_path, "unsubscribe", "list").out == ""
 
         # Going on counts anew: three more are needed.
@@ -234,7 +241,7 @@ def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:
     with running({"RCPT": by_domain({"blocks.example": SPAM})}) as server:
         letter(
             tmp_path,
-            rows("blocks.example", "fine.example", count=400),
+            rows("blocks.example", "fine.example", count=200),
             delivery=relay(server.port, connections=2),
         )
         ended = ok(tmp_path, "send", "letter", "--yes", status=3)
@@ -243,7 +250,7 @@ def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:
         assert asked(server, "blocks.example") == offered
 
     found = the_run(tmp_path)["destinations"]
-    assert found["fine.example"] == {"accepted": 400}
+    assert found["fine.example"] == {"accepted": 200}
     assert 20 <= found["blocks.example"]["refused"] <= 22
     for one in (ended, again):
         last = one.out.splitlines()[-1]
@@ -251,3 +258,59 @@ def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:
         assert "recipients were refused by blocks.example as unwanted" in last
         assert last.endswith("mailblast send … --resume-paused")
     assert "Paused   blocks.example" in again.out
+    # Whoever asks is told, wherever it explains something.
+    assert ok(tmp_path, "report").out.splitlines()[-1] == last
+    assert ok(tmp_path, "show", "r199@blocks.example").out.splitlines()[-1] == last
+    assert "paused" not in ok(tmp_path, "show", "r199@fine.example").out
+    assert the_run(tmp_path)["paused"][0]["destination"] == "blocks.example"
+    paused = ok(tmp_path, "destinations", "--json").json["paused"]
+    assert paused.keys() == {"blocks.example"}
+    explained = ok(tmp_path, "destinations", "explain", "blocks.example", "letter").out
+    assert "Paused, until mailblast send … --resume-paused: " in explained
+
+
+def test_a_pause_is_lifted_by_going_on(tmp_path: Path) -> None:
+    """A plan that is not carried out lifts nothing."""
+    with running({"RCPT": by_domain({"auth.example": UNAUTHENTICATED})}) as server:
+        delivery = relay(server.port, connections=1)
+        letter(tmp_path, rows("auth.example", count=9), delivery=delivery)
+        ok(tmp_path, "send", "letter", "--yes", status=3)
+        plan = ok(tmp_path, "send", "letter", "--resume-paused", "--dry-run")
+        assert "Dry run" in plan.out
+        ok(tmp_path, "send", "letter", "--yes", status=2)
+        assert asked(server, "auth.example") == 3
+        ok(tmp_path, "send", "letter", "--yes", "--resume-paused", status=3)
+        assert asked(server, "auth.example") == 6
+
+
+def test_what_an_earlier_process_counted(tmp_path: Path) -> None:
+    """A run that goes out in small pieces is one run: its third refusal pauses it."""
+    with running({"RCPT": by_domain({"auth.example": UNAUTHENTICATED})}) as server:
+        delivery = relay(server.port, connections=1)
+        letter(tmp_path, rows("auth.example", count=9), delivery=delivery)
+        for _ in range(2):
+            ended = ok(tmp_path, "send", "letter", "--yes", "--limit", "1", status=3)
+            assert "Paused" not in ended.out
+        ended = ok(tmp_path, "send", "letter", "--yes", status=3)
+        assert asked(server, "auth.example") == 3
+    assert ended.out.splitlines()[-1].startswith("Paused: auth.example refuses")
+
+
+def test_an_old_list_pauses_the_run(tmp_path: Path) -> None:
+    """More than 5 % of 200 addresses that do not exist: the list is at fault."""
+    dead = {f"r{n}@list.example": UNKNOWN for n in range(0, 300, 15)}
+    with running({"RCPT": dead}) as server:
+        delivery = relay(server.port, connections=1)
+        letter(tmp_path, rows("list.example", count=300), delivery=delivery)
+        # Of 200, 14 are dead; the first process counts 150 of them, the second goes on.
+        ended = ok(tmp_path, "send", "letter", "--yes", "--limit", "150", status=3)
+        assert "Paused" not in ended.out
+        ended = ok(tmp_path, "send", "letter", "--yes", status=3)
+
+    found = the_run(tmp_path)["dispositions"]
+    assert found == {"accepted": 186, "refused": 14, "queued": 100}
+    last = ended.out.splitlines()[-1]
+    assert last.startswith(
+        "Paused: 14 of 200 recipients do not exist any more: 7 %, more than 5 %."
+    )
+    assert "clean it" in last

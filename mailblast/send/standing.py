@@ -155,10 +155,12 @@ class Standing:
             self.on_stop()
 
     def _asked_for_less(self, destination: str, outcome: Outcome) -> None:
-        self._rests[destination] = self._rests.get(destination, 0) + 1
+        now = time.monotonic()
+        if self._schedule.pace(destination).until <= now:  # else it was on its way already
+            self._rests[destination] = self._rests.get(destination, 0) + 1
         self._last[destination] = f"{outcome.code} {outcome.text}"
         self._changed.add(destination)
-        self._schedule.heard(destination, Heard.SLOWER, time.monotonic(), outcome.rest)
+        self._schedule.heard(destination, Heard.SLOWER, now, outcome.rest)
         self.let_go(destination)
 
     def _silent(self, destination: str, outcome: Outcome) -> None:
