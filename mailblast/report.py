@@ -6,7 +6,7 @@ A 250 is an acceptance, not a delivery: a notice may still come back for days.  
 
 import csv
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,8 +83,7 @@ def account(ledger: Ledger, run: Run) -> RunReport:
     """The sums of a run, from the ledger."""
     doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
     destinations = ledger.runs.destinations(run.number)
-    due = {name for name, has in destinations.items() if not DUE.isdisjoint(has)}
-    paused, resting = held(ledger, run, due)
+    paused, resting = held(ledger, run, with_due(destinations))
     return RunReport(
         run=run,
         dispositions=ledger.runs.dispositions(run.number),
@@ -97,6 +96,11 @@ def account(ledger: Ledger, run: Run) -> RunReport:
         paused=paused,
         resting=resting,
     )
+
+
+def with_due(destinations: Mapping[str, Mapping[Disposition, int]]) -> set[str]:
+    """The destinations for which something is still due."""
+    return {name for name, has in destinations.items() if not DUE.isdisjoint(has)}
 
 
 def held(

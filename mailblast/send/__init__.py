@@ -30,7 +30,7 @@ from mailblast.event import Disposition
 from mailblast.keys import key_path
 from mailblast.ledger import Pause, Run
 from mailblast.pool import SMALL, Pool
-from mailblast.report import iso
+from mailblast.report import iso, with_due
 from mailblast.runbook import RunBook
 from mailblast.schedule import Schedule
 from mailblast.send.book import Job, Ready
@@ -166,6 +166,7 @@ def _runner() -> Callable[[Coroutine[None, None, _Ended]], _Ended]:
 
 def _outcome(plan: Plan, error: MailblastError | None, ended: _Ended) -> Outcome:
     now = plan.again()
+    due = with_due(plan.ledger.runs.destinations(plan.run.number))
     return Outcome(
         run=plan.ledger.runs.numbered(plan.run.number),
         dispositions=now.dispositions,
@@ -173,7 +174,7 @@ def _outcome(plan: Plan, error: MailblastError | None, ended: _Ended) -> Outcome
         interrupted=ended.interrupted,
         error=error,
         paused=tuple(plan.ledger.pauses.standing(plan.run.number)),
-        resting=ended.resting,
+        resting=tuple(one for one in ended.resting if one.destination in due),
         inbox=inbox_of(plan) if plan.campaign.delivery.via == "sandbox" else None,
     )
 
@@ -220,7 +221,7 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         finally:
             ticking.cancel()
             watched(tally)
-        return _Ended(bool(pressed), dispatch.resting())
+        return _Ended(bool(pressed), standing.resting())
 
 
 def _job(plan: Plan, limit: int | None) -> Job:

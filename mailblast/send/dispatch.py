@@ -26,7 +26,7 @@ from mailblast.send.book import Book, Job, Ready
 from mailblast.send.feeder import Feeder
 from mailblast.send.lines import Lines, Opened
 from mailblast.send.routing import Routing
-from mailblast.send.standing import Rest, Standing
+from mailblast.send.standing import Standing
 from mailblast.send.tally import Tally
 from mailblast.smtp.protocol import CLOSING, Answer, Envelope, Phase
 
@@ -120,10 +120,6 @@ class Dispatch:
         """Stop at once.  What was offered and is not answered stays doubtful."""
         for task in self._tasks:
             task.cancel()
-
-    def resting(self) -> tuple[Rest, ...]:
-        """What has to wait for its destination."""
-        return self._standing.resting(self._feeder.waiting_for())
 
     def stop(self) -> None:
         """Let every worker finish its message, and take up nothing more."""

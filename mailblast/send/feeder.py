@@ -93,15 +93,13 @@ class Feeder:
                 pause = min(LONG_BREATH, max(BREATH, later))
             await asyncio.sleep(pause)
         self.stop()
+        if placed := self._placed:
+            await self._book.commit.in_thread(lambda: self._book.deliveries.place(placed))
 
     def stop(self) -> None:
         """Take up nothing more."""
         self.feeding = False
         self._on_ready()
-
-    def waiting_for(self) -> set[str]:
-        """The destinations for which something is due that was not claimed."""
-        return {self._destination(domain) for domain in self._hungry}
 
     # --- What is due -----------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ Rule: nobody is suppressed, and nothing is refused, because a destination is hel
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mailblast import disposition
@@ -170,18 +170,13 @@ class Standing:
             self._down[destination] = outcome
             self.let_go(destination)
 
-    def resting(self, waiting_for: Collection[str]) -> tuple[Rest, ...]:
-        """The destinations that rest, and those of whose day nothing is left, where
-        something is waiting for them."""
+    def resting(self) -> tuple[Rest, ...]:
+        """The destinations that rest, and those of whose day nothing is left."""
         now, wall = time.monotonic(), time.time()
         until = {name: self._schedule.pace(name).until for name in self._rests}
         rests = [Rest(name, wall + at - now) for name, at in until.items() if at > now]
-        spent = [
-            Rest(name, wall + at - now, spent=True)
-            for name, at in self._schedule.spent(now)
-            if name in waiting_for
-        ]
-        return (*rests, *spent)
+        spent = self._schedule.spent(now)
+        return (*rests, *(Rest(name, wall + at - now, spent=True) for name, at in spent))
 
     # --- After -----------------------------------------------------------------------------
 
