@@ -91,6 +91,13 @@ class Standing:
             return None
         return outcome
 
+    def hold(self, destination: str) -> None:
+        """Give back what waits for a destination that will rest for long."""
+        if self._schedule.not_before(destination) > time.monotonic() + SHORT:
+            waiting = self._schedule.drain(destination)
+            if waiting:
+                self.on_held(waiting)
+
     # --- What happened ---------------------------------------------------------------------
 
     def concluded(self, run: int, route: Route, due: Due, outcome: Outcome) -> None:
@@ -120,16 +127,14 @@ class Standing:
         self._rests[destination] = self._rests.get(destination, 0) + 1
         self._last[destination] = f"{outcome.code} {outcome.text}"
         self._changed = True
-        now = time.monotonic()
-        until = self._schedule.heard(destination, Heard.SLOWER, now, outcome.rest)
-        if until > now + SHORT:
-            self.on_held(self._schedule.drain(destination))
+        self._schedule.heard(destination, Heard.SLOWER, time.monotonic(), outcome.rest)
+        self.hold(destination)
 
     def _silent(self, destination: str, outcome: Outcome) -> None:
         now = time.monotonic()
         if self._schedule.heard(destination, Heard.SILENCE, now) > now + SHORT:
             self._down[destination] = outcome
-            self.on_held(self._schedule.drain(destination))
+            self.hold(destination)
 
     def _tripped(self, run: int, trip: Trip) -> None:
         self.trips.append(trip)
