@@ -54,7 +54,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     letter(
         workspace,
         "".join(f"{row}\n" for row in rows),
-        delivery='[delivery]\nvia = "sandbox"\nretry = ["1 s"]\n',
+        delivery='[delivery]\nvia = "sandbox"\nretry = ["1 s"]\n'
+        '[breaker]\nauthentication = 100\nblocked = "100 %"\n',
         suppression_txt="@slow.example\n",
     )
     with prepared(Request(workspace / "letter")) as plan:

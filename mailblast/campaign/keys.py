@@ -375,7 +375,8 @@ KEYS = (
         "authentication",
         whole(1, 1_000_000),
         "Refusals for our authentication (SPF, DKIM, DMARC), of as many recipients at one "
-        "destination, pause the run.",
+        "destination, pause the run; as many that say that none of our mail is taken pause "
+        "the destination.",
         3,
     ),
 )

@@ -24,7 +24,7 @@ from mailblast.suppression import Entry
 
 # Seconds that a commit waits for company: as long as it takes the other sessions whose
 # replies came in the same moment to get here.  With a longer wait fewer messages go out.
-GATHER = 0.0005
+GATHER = 0.001
 
 T = TypeVar("T")
 
@@ -42,6 +42,9 @@ class _Waiting:
     entry: Entry | None = None
     future: asyncio.Future[bool | Struck] | None = None
     keys: Callable[[], Sequence[str]] = tuple
+
+
+Fates = dict[_Waiting, bool | Struck]
 
 
 class GroupCommit:
@@ -92,7 +95,9 @@ class GroupCommit:
                 await asyncio.sleep(GATHER)
             batch, self._waiting = self._waiting, []
             try:
-                fates = await self.in_thread(partial(self._write, batch))
+                fates = self._write_now(batch)
+                if fates is None:
+                    fates = await self.in_thread(partial(self._write, batch))
             except LedgerError as error:
                 self._fail(batch, error)
             else:
@@ -101,22 +106,32 @@ class GroupCommit:
                         one.future.set_result(fates.get(one, True))
         self._running = None
 
-    def _write(self, batch: Sequence[_Waiting]) -> dict[_Waiting, bool | Struck]:
-        """Record a batch; gives the fate of those that were not recorded."""
+    def _write_now(self, batch: Sequence[_Waiting]) -> Fates | None:
+        """Record a batch here; None if somebody else is writing and it would have to wait.
+
+        A hand-over to the thread and back, and the struggle for the interpreter between the
+        two, take longer than the commit; meanwhile most sessions wait for it anyhow.
+        """
+        with self._database.writing_now() as connection:
+            return None if connection is None else self._record(connection, batch)
+
+    def _write(self, batch: Sequence[_Waiting]) -> Fates:
         with self._database.writing() as connection:
-            fates = self._struck(connection, batch)
-            entries = [one.entry for one in batch if one.entry is not None]
-            if entries:
-                enter(connection, entries, batch[0].event.at, "send", WORKSPACE)
-            facts = [one.event for one in batch if one not in fates]
-            stale = record(connection, facts)
+            return self._record(connection, batch)
+
+    def _record(self, connection: Connection, batch: Sequence[_Waiting]) -> Fates:
+        """Record a batch; gives the fate of those that were not recorded."""
+        fates = self._struck(connection, batch)
+        entries = [one.entry for one in batch if one.entry is not None]
+        if entries:
+            enter(connection, entries, batch[0].event.at, "send", WORKSPACE)
+        facts = [one.event for one in batch if one not in fates]
+        stale = record(connection, facts)
         if stale:
             fates.update((one, False) for one in batch if one.event in stale)
         return fates
 
-    def _struck(
-        self, connection: Connection, batch: Sequence[_Waiting]
-    ) -> dict[_Waiting, bool | Struck]:
+    def _struck(self, connection: Connection, batch: Sequence[_Waiting]) -> Fates:
         if not self.watch.look(connection):
             return {}
         found = [(one, self.watch.among(one.keys)) for one in batch if one.future]

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from mailblast.errors import LedgerError
@@ -23,6 +23,14 @@ from mailblast.secret import private_directory
 # `unsubscribe add` and a bounce import write while a campaign goes out; each transaction takes
 # milliseconds, so a wait of this length means that something holds the file for good.
 BUSY_SECONDS = 60
+
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",  # else every statement that moves many rows makes a file and unlinks it
+    "cache_size=-32000",  # kB; with the 2,000 it begins with, a long list is read again and again
+)
 
 # version -> statements that lead to the next one.  Tables that a version adds need none.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -43,13 +51,8 @@ class Database:
         self.path = path
         private_directory(path.parent)
         path.touch(mode=0o600)  # addresses and names: nobody else's business
-        self._engine = create_engine(
-            f"sqlite:///{path}",
-            poolclass=QueuePool,
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-        )
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
+        self._engine = _engine(path, BUSY_SECONDS)
+        self._impatient = _engine(path, 0)
         with self.writing() as connection:
             _bring_up(connection, path)
 
@@ -66,28 +69,39 @@ class Database:
             yield connection
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """What goes wrong in the block comes out as LedgerError."""
-        with _told(self.path):
-            yield
-
-    def bare(self) -> Any:
-        """A connection of the driver's own, outside transactions.
-
-        For the one look that is made before every message: through the library it costs
-        twenty times as much.
-        """
-        with _told(self.path):
-            return self._engine.raw_connection()
+    def writing_now(self) -> Iterator[Connection | None]:
+        """The same, but None at once if somebody else is writing."""
+        with _told(self.path), self._impatient.connect() as connection:
+            try:
+                connection.begin()
+            except OperationalError as error:
+                if "locked" not in str(error.orig):
+                    raise
+                yield None
+                return
+            yield connection
+            connection.commit()
 
     def close(self) -> None:
         """Give the file back."""
         self._engine.dispose()
+        self._impatient.dispose()
+
+
+def _engine(path: Path, patience: float) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        connect_args={"timeout": patience, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _prepare(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the library's own BEGIN would be a deferred one
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -27,7 +27,7 @@ _WORK: dict[str, Callable[[Composer, Sequence[Due]], Sequence[object]]] = {
     "compose": compose,
     "check": check,
 }
-BEHIND = 5  # niceness: a session that waits for the processor keeps a server waiting
+BEHIND = 10  # niceness: a session that waits for the processor keeps a server waiting
 _BUFFER = 1 << 20  # bytes on the way: a batch of messages in one piece, and not in ten
 
 
@@ -181,7 +181,10 @@ def serve(number: int) -> None:
                 answer = [_plain(one) for one in made]
             except MailblastError as error:
                 answer = error
-            ours.sendall(_framed(answer))
+            try:
+                ours.sendall(_framed(answer))
+            except OSError:
+                os._exit(0)  # the parent was killed
 
 
 def _read(incoming: Any) -> Any:

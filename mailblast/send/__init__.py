@@ -14,7 +14,6 @@
 
 import asyncio
 import gc
-import math
 import os
 import signal
 import socket
@@ -56,8 +55,6 @@ __all__ = [
     "prepared",
     "try_out",
 ]
-
-PRACTICE_REST = 1.0  # seconds: the practice Internet forgives sooner than a real one
 
 Watched = Callable[[Tally], None]
 
@@ -207,7 +204,7 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         Breaker(plan.campaign.breaker),
         plan.ledger,
         RunBook(plan.ledger.directory),
-        PRACTICE_REST if plan.campaign.delivery.via == "sandbox" else math.inf,
+        practice=plan.campaign.delivery.via == "sandbox",
     )
     standing.recall(plan.run.number)
     async with AsyncExitStack() as stack:

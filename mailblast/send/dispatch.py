@@ -186,6 +186,7 @@ class Dispatch:
                 self._schedule.done(destination)
             else:
                 self._schedule.put_back(destination, ready)
+                self._standing.hold(destination)
         if not done:
             await asyncio.sleep(AGAIN)
 

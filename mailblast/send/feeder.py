@@ -29,6 +29,7 @@ COMPOSED = 50  # messages composed at a time
 READY = 1000  # messages that only wait for their turn
 READY_BYTES = 64 << 20  # of composed messages held in memory
 BREATH = 0.03  # seconds from one look to the next at what could be claimed
+REST = 0.25  # the same while nothing can be
 SHARE = 25  # messages of a domain that are claimed together, where it has so many
 LOOKED_AT = 2000  # domains that one look goes through
 TURNED_AWAY = 500  # messages of a domain to which no way leads, at a time
@@ -86,7 +87,7 @@ class Feeder:
                 await self._take(wants)
             elif not self._anything_later():
                 break
-            await asyncio.sleep(BREATH)
+            await asyncio.sleep(BREATH if wants or self._busy else REST)
         self.stop()
 
     def stop(self) -> None:
@@ -115,10 +116,13 @@ class Feeder:
 
     def _anything_later(self) -> bool:
         """Whether there will be more to do; False when nothing will be due soon."""
-        busy = bool(len(self._schedule) or self.in_flight or self._coming_all)
-        if self._left == 0 and not busy:
-            return False
-        return busy or self._next_in() <= self._job.wait
+        if self._busy:
+            return True
+        return self._left != 0 and self._next_in() <= self._job.wait
+
+    @property
+    def _busy(self) -> bool:
+        return bool(len(self._schedule) or self.in_flight or self._coming_all)
 
     def _next_in(self) -> float:
         """In how many seconds something may go again, of what is due or will be."""
@@ -287,4 +291,6 @@ class Feeder:
                 continue
             self._size = max(self._size, len(message.content))
             self._schedule.add(way.destination, Ready(due, message, way))
+        for destination in {way.destination for _, way in begun}:
+            self._standing.hold(destination)  # it may have come to rest in the meantime
         self._on_ready()

@@ -38,9 +38,10 @@ class Standing:
         breaker: Breaker,
         ledger: Ledger,
         runbook: RunBook,
-        longest_rest: float = math.inf,
+        *,
+        practice: bool = False,
     ) -> None:
-        """`longest_rest`: seconds, for practice, where nobody waits for hours."""
+        """In practice nobody rests: waiting for hours would teach nothing."""
         self.trips: list[Trip] = []  # of this process
         self.on_held: Callable[[list[Ready]], None] = lambda _waiting: None
         self.on_stop: Callable[[], None] = lambda: None
@@ -50,7 +51,7 @@ class Standing:
         self._ledger = ledger
         self._pauses = ledger.pauses
         self._runbook = runbook
-        self._longest_rest = longest_rest
+        self._practice = practice
         self._down: dict[str, Outcome] = {}  # what the last silence of a dead one was
         self._last: dict[str, str] = {}  # what was said when it asked for less
         self._rests: dict[str, int] = {}
@@ -90,12 +91,19 @@ class Standing:
             return None
         return outcome
 
+    def hold(self, destination: str) -> None:
+        """Give back what waits for a destination that will rest for long."""
+        if self._schedule.not_before(destination) > time.monotonic() + SHORT:
+            waiting = self._schedule.drain(destination)
+            if waiting:
+                self.on_held(waiting)
+
     # --- What happened ---------------------------------------------------------------------
 
     def concluded(self, run: int, route: Route, due: Due, outcome: Outcome) -> None:
         """A message came to its outcome at the destination of this route."""
         destination = route.destination
-        if outcome.rest:
+        if outcome.rest and not self._practice:
             self._asked_for_less(destination, outcome)
         elif outcome.code:
             self._down.pop(destination, None)
@@ -119,15 +127,14 @@ class Standing:
         self._rests[destination] = self._rests.get(destination, 0) + 1
         self._last[destination] = f"{outcome.code} {outcome.text}"
         self._changed = True
-        now, rest = time.monotonic(), min(outcome.rest, self._longest_rest)
-        if self._schedule.heard(destination, Heard.SLOWER, now, rest) > now + SHORT:
-            self.on_held(self._schedule.drain(destination))
+        self._schedule.heard(destination, Heard.SLOWER, time.monotonic(), outcome.rest)
+        self.hold(destination)
 
     def _silent(self, destination: str, outcome: Outcome) -> None:
         now = time.monotonic()
         if self._schedule.heard(destination, Heard.SILENCE, now) > now + SHORT:
             self._down[destination] = outcome
-            self.on_held(self._schedule.drain(destination))
+            self.hold(destination)
 
     def _tripped(self, run: int, trip: Trip) -> None:
         self.trips.append(trip)
