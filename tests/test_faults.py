@@ -200,10 +200,9 @@ class Arrivals:
 
 
 @needs_faketime
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_the_wall_clock_jumps(tmp_path: Path, way: Way, hours: int) -> None:
-    """The rate holds as if nothing had happened, claims hold though their leases seem to be
-    over, and what is put off afterwards is tried again."""
+def test_the_wall_clock_jumps(tmp_path: Path, way: Way) -> None:
+    """An hour forward and two back: the rate holds as if nothing had happened, claims hold
+    though their leases seem to be over, and what is put off after that is tried again."""
     arrivals, offset = Arrivals(), tmp_path / "offset"
     offset.write_text("+0\n")
     clock = {
@@ -212,21 +211,23 @@ def test_the_wall_clock_jumps(tmp_path: Path, way: Way, hours: int) -> None:
         "FAKETIME_CACHE_DURATION": "1",  # seconds of the true clock; 0 would read it each time
         "DONT_FAKE_MONOTONIC": "1",
     }
-    with running({"MAIL": arrivals, "RCPT": {person(50): ["451 4.3.0 later"]}}) as server:
+    with running({"MAIL": arrivals, "RCPT": {person(90): ["451 4.3.0 later"]}}) as server:
         settings = way.delivery(server.port, 2)
         throttle = "" if "[throttle]" in settings else "[throttle]\n"
-        letter(tmp_path, rows(60), delivery=f'{settings}{throttle}rate = "20/s"\n')
+        letter(tmp_path, rows(100), delivery=f'{settings}{throttle}rate = "20/s"\n')
         sending = begin(tmp_path, "send", "letter", "--yes", env=clock)
-        until(lambda: len(arrivals.at) > 10)
-        offset.write_text(f"{hours * 4000:+}\n")
+        for after, jump in ((10, "+4000"), (40, "-4000")):
+            until(lambda after=after: len(arrivals.at) > after)
+            offset.write_text(f"{jump}\n")
         second = ok(tmp_path, "send", "letter", "--yes", status=2)
         status, _, err = ended(sending)
 
         assert "another `mailblast send` is at work" in second.err
         assert status == 0, err
-        everyone_once(tmp_path, server, 60)
+        everyone_once(tmp_path, server, 100)
     dated = look(tmp_path, "SELECT at FROM events ORDER BY id")
-    assert abs(dated[-1] - dated[0]) > 3000
+    assert max(dated) - dated[0] > 3000
+    assert dated[0] - dated[-1] > 3000
     spans = [
         late - early for early, late in zip(arrivals.at, arrivals.at[10:], strict=False)
     ]
