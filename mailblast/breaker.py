@@ -208,6 +208,10 @@ class Breaker:
             each.answered += count if against or became in _TAKEN else 0
             each.hard += count if against and reason in _HARD else 0
             each.blocked += count if against and reason in _BLOCKED else 0
+        if against and reason is Reason.POLICY_AUTH:
+            # They are settled and do not come again: any other numbers will do for them.
+            most = min(count, self._thresholds.authentication)
+            here.unauthenticated.update(range(-most, 0))
 
 
 def _sentence(count: int, of: int, what: str, threshold: int) -> str:

@@ -150,8 +150,9 @@ def consequence(found: Meaning, *, permanent: bool) -> str:
 def _beyond_this_message(found: Meaning) -> str:
     if found.pause:
         fault = "the fault is ours" if found.scope is Scope.US else "no retry mends it"
+        what = "the run" if found.reason is Reason.POLICY_AUTH else "the destination"
         return (
-            f"pauses the destination when three recipients meet it, because {fault}; "
+            f"pauses {what} when three recipients meet it, because {fault}; "
             "nobody is suppressed"
         )
     if found.rest:

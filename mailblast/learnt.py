@@ -23,8 +23,8 @@ class Learnt:
 
     `window` is how many messages it takes at once; `rest` how long it last had to be left
     alone (seconds), `rests_until` the end of that; `rests` how often, in all.  `last_refusal`
-    is what it said, with the code.  `paused` says why the circuit breaker holds it, "" if it
-    does not.  `at` is when this was written.  Times are in seconds since 1970, 0.0 for never.
+    is what it said, with the code.  `at` is when this was written.  Times are in seconds
+    since 1970, 0.0 for never.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Learnt:
     rest: float = 0.0
     rests_until: float = 0.0
     last_refusal: str = ""
-    paused: str = ""
     at: float = 0.0
 
     def to_document(self) -> dict[str, Any]:

@@ -5,16 +5,20 @@ A 250 is an acceptance, not a delivery: a notice may still come back for days.  
 """
 
 import csv
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mailblast.disposition import DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
-from mailblast.ledger import Delivery, Ledger, Run
+from mailblast.learnt import KIND, Learnt
+from mailblast.ledger import Delivery, Ledger, Pause, Run
 from mailblast.reason import Reason
+from mailblast.runbook import RunBook
 
 # RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
 BOUNCE_WINDOW = 4 * 86400.0
@@ -32,6 +36,8 @@ class RunReport:
     destinations: dict[str, dict[Disposition, int]]
     doubtful: tuple[str, ...]  # the addresses, at most LISTED
     open_until: float | None  # when the last bounce window closes
+    paused: tuple[Pause, ...] = ()  # where something is due that a pause holds
+    resting: tuple[Learnt, ...] = ()  # the same for destinations that asked for less
 
     @property
     def rows(self) -> int:
@@ -51,6 +57,11 @@ class RunReport:
             "destinations": {name: _words(one) for name, one in self.destinations.items()},
             "doubtful": list(self.doubtful),
             "open_until": iso(self.open_until),
+            "paused": [
+                {"destination": one.destination, "reason": one.reason, "why": one.why}
+                for one in self.paused
+            ],
+            "resting": {one.name: iso(one.rests_until) for one in self.resting},
         }
 
 
@@ -71,15 +82,35 @@ def _words(counts: dict[Any, int]) -> dict[str, int]:
 def account(ledger: Ledger, run: Run) -> RunReport:
     """The sums of a run, from the ledger."""
     doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
+    destinations = ledger.runs.destinations(run.number)
+    due = {name for name, has in destinations.items() if not DUE.isdisjoint(has)}
+    paused, resting = held(ledger, run, due)
     return RunReport(
         run=run,
         dispositions=ledger.runs.dispositions(run.number),
         reasons=ledger.runs.reasons(run.number),
-        destinations=ledger.runs.destinations(run.number),
+        destinations=destinations,
         doubtful=tuple(
             one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)
         ),
         open_until=_open_until(ledger, run),
+        paused=paused,
+        resting=resting,
+    )
+
+
+def held(
+    ledger: Ledger, run: Run, destinations: Collection[str]
+) -> tuple[tuple[Pause, ...], tuple[Learnt, ...]]:
+    """What holds the mail of a run for these destinations: pauses, and rests."""
+    if not destinations:
+        return (), ()
+    pauses = ledger.pauses.standing(run.number)
+    learnt = map(Learnt.from_document, RunBook(ledger.directory).all(KIND))
+    now = time.time()
+    return (
+        tuple(one for one in pauses if one.destination in ("", *destinations)),
+        tuple(one for one in learnt if one.name in destinations and one.rests_until > now),
     )
 
 

@@ -9,7 +9,7 @@ a copy, under a file lock, and renamed over the old one.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
@@ -81,9 +81,17 @@ class RunBook:
 
         A kind is a table: `runs`, `imports`, `destinations`.
         """
+        self.put_all(kind, {name: document})
+
+    def put_all(self, kind: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """The same for several: each change writes the whole file."""
         with self._open() as book:
-            entry = {"name": name, **document}
-            book.table(kind).upsert(entry, where("name") == name)
+            table = book.table(kind)
+            known = {one.get("name"): one.doc_id for one in table.all()}
+            if mine := [known[name] for name in documents if name in known]:
+                table.update(lambda one: one.update(documents[one["name"]]), doc_ids=mine)
+            fresh = documents.keys() - known.keys()
+            table.insert_multiple({"name": name, **documents[name]} for name in fresh)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The document of this kind and name."""

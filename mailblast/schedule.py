@@ -153,13 +153,13 @@ class Schedule(Generic[Item]):
         """How many connections this destination may have."""
         return self._lanes[destination].throttle.limits.connections
 
-    def room(self, destination: str) -> int:
+    def room(self, destination: str, now: float) -> int:
         """How many more items this destination can use soon; none while it rests."""
         lane = self._lane(destination)
-        if lane.paused or lane.pulse.until > self._now + LOOKAHEAD:
+        if lane.paused or lane.pulse.until > now + LOOKAHEAD:
             return -len(lane.waiting)
         most = 1 if lane.pulse.dead else MOST_READY
-        return lane.throttle.appetite(LOOKAHEAD, most, self._now) - len(lane.waiting)
+        return lane.throttle.appetite(LOOKAHEAD, most, now) - len(lane.waiting)
 
     # --- Rests -----------------------------------------------------------------------------
 
@@ -186,6 +186,10 @@ class Schedule(Generic[Item]):
     def not_before(self, destination: str) -> float:
         """When this destination may be used again, infinity while it is paused."""
         return self._until(self._lane(destination))
+
+    def dead_until(self, destination: str) -> float:
+        """When a dead destination is probed; in the past where it is not dead."""
+        return self._lane(destination).pulse.until
 
     def pause(self, destination: str) -> list[Item]:
         """Send nothing more there until `resume`; gives back what waits."""
@@ -214,11 +218,11 @@ class Schedule(Generic[Item]):
         """Go on with what another process has learnt of a destination."""
         self._lane(destination).throttle.recall(pace)
 
-    def troubled(self) -> Iterator[str]:
-        """The destinations that had to rest, or take less than they may have."""
+    def spent(self, now: float) -> Iterator[tuple[str, float]]:
+        """The destinations that have had what their day allows, each until when."""
         for lane in self._lanes.values():
-            if lane.throttle.troubled or lane.pulse.dead:
-                yield lane.name
+            if until := lane.throttle.spent(now):
+                yield lane.name, until
 
     # --- Lanes -----------------------------------------------------------------------------
 

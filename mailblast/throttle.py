@@ -18,7 +18,7 @@ after doubles the rest.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -139,6 +139,10 @@ class Throttle:
         else:
             self._left += 1
 
+    def spent(self, now: float) -> float | None:
+        """Until when the cap of the day lets nothing go; None while it does."""
+        return None if self._left or now >= self._ends else self._ends
+
     def appetite(self, seconds: float, most: int, now: float) -> int:
         """How many messages it is worth having ready for the next `seconds`."""
         if self.not_before() > now + seconds:
@@ -225,24 +229,40 @@ class Throttle:
         return not (busy or self.troubled or self._ends < math.inf)
 
 
+def beyond(count: int, limits: Limits, day: date, used: int) -> int:
+    """How many of `count` messages the cap of a day leaves for later.
+
+    `used`: how many went to the destination on that day, before.
+    """
+    cap = limits.cap(day)
+    return 0 if cap is None else count - min(count, max(0, cap - used))
+
+
 def seconds_needed(
-    counts: Mapping[str, int], limits: Mapping[str, Limits], day: date, left: float
+    counts: Mapping[str, int],
+    limits: Mapping[str, Limits],
+    today: Today,
+    used: Callable[[str], int] = lambda _: 0,
 ) -> float:
     """The least time the limits leave for `counts` messages per destination, in seconds.
 
-    `left` is how many seconds of the `day` (UTC) are left.  0.0 when nothing limits the
-    rate: then the server and the machine decide.
+    `today` ends in as many seconds; `used` says how many went to a destination today,
+    before.  0.0 when nothing limits the rate: then the server and the machine decide.
     """
-    needed = (_needed(count, limits[name], day, left) for name, count in counts.items())
+    needed = []
+    for name, count in counts.items():
+        before = used(name) if limits[name].cap(today.day) is not None else 0
+        needed.append(_needed(count, limits[name], today, before))
     return max(needed, default=0.0)
 
 
-def _needed(count: int, limits: Limits, day: date, left: float) -> float:
+def _needed(count: int, limits: Limits, today: Today, used: int) -> float:
     gaps = count * limits.rate.gap
-    days = 0
-    while (cap := limits.cap(day)) is not None and count > cap:
-        if limits.warmup is None:
-            days += (count - 1) // cap
+    days, day, left = 0, today.day, today.ends
+    while later := beyond(count, limits, day, used):
+        days += 1
+        if limits.warmup is None and not used:
+            days += (later - 1) // (count - later)
             break
-        count, day, days = count - cap, day + timedelta(1), days + 1
+        count, used, day = later, 0, day + timedelta(1)
     return max(gaps, left + (days - 1) * DAY) if days else gaps

@@ -152,3 +152,9 @@ def test_what_an_earlier_process_counted():
     breaker.take_over("a", Disposition.REFUSED, Reason.INVALID_RECIPIENT, 11)
 
     assert breaker.happened("b", 1, *ACCEPTED)
+
+    breaker = Breaker(Thresholds())
+    breaker.take_over("a", Disposition.REFUSED, Reason.POLICY_AUTH, 2)
+
+    assert breaker.happened("b", 1, *UNAUTHENTICATED) is None
+    assert breaker.happened("a", 2, *UNAUTHENTICATED)

@@ -337,7 +337,6 @@ LEARNT = Learnt(
     rest=1200.0,
     rests_until=1_795_483_800.0,
     last_refusal="421 4.7.28 unusual rate",
-    paused="",
     at=1_795_480_200.0,
 )
 

@@ -186,14 +186,20 @@ def test_the_estimate_is_that_of_the_slowest():
     limits = {"a": Limits(rate=Rate(0.1)), "b": Limits()}
     capped = Limits(rate=Rate(per_day=100))
     warming = Limits(warmup=Warmup(100, 2.0, DAY_ONE))
+    today = Today(DAY_ONE, 9.0)
 
-    assert seconds_needed({"a": 600, "b": 10_000}, limits, DAY_ONE, 9.0) == 60.0
-    assert seconds_needed({"b": 10_000}, limits, DAY_ONE, 9.0) == 0.0
-    assert seconds_needed({"c": 100}, {"c": capped}, DAY_ONE, 9.0) == 0.0
-    assert seconds_needed({"c": 101}, {"c": capped}, DAY_ONE, 9.0) == 9.0
-    assert seconds_needed({"c": 301}, {"c": capped}, DAY_ONE, 9.0) == 9.0 + 2 * DAY
-    assert seconds_needed({"c": 10**9}, {"c": capped}, DAY_ONE, 9.0) > 10**6 * DAY
-    assert seconds_needed({"c": 301}, {"c": warming}, DAY_ONE, 9.0) == 9.0 + DAY
+    assert seconds_needed({"a": 600, "b": 10_000}, limits, today) == 60.0
+    assert seconds_needed({"b": 10_000}, limits, today) == 0.0
+    assert seconds_needed({"c": 100}, {"c": capped}, today) == 0.0
+    assert seconds_needed({"c": 101}, {"c": capped}, today) == 9.0
+    assert seconds_needed({"c": 301}, {"c": capped}, today) == 9.0 + 2 * DAY
+    assert seconds_needed({"c": 10**9}, {"c": capped}, today) > 10**6 * DAY
+    assert seconds_needed({"c": 301}, {"c": warming}, today) == 9.0 + DAY
+    # What went today has used up today's and nothing of tomorrow's.
+    assert seconds_needed({"c": 50}, {"c": capped}, today, lambda _: 50) == 0.0
+    assert seconds_needed({"c": 51}, {"c": capped}, today, lambda _: 50) == 9.0
+    assert seconds_needed({"c": 151}, {"c": capped}, today, lambda _: 50) == 9.0 + DAY
+    assert seconds_needed({"c": 200}, {"c": warming}, today, lambda _: 999) == 9.0
 
 
 # --- The window ---------------------------------------------------------------------------
@@ -407,7 +413,7 @@ def test_a_dead_lane_is_probed_by_one_and_revived():
         schedule.done("a")
     assert schedule.not_before("a") == 60.0
     assert schedule.next(10.0) is None
-    assert schedule.room("a") < 0
+    assert schedule.room("a", 10.0) < 0
     assert schedule.wake() == 60.0
     assert schedule.next(59.9) is None
     assert schedule.next(60.0) == ("a", 3)
@@ -538,7 +544,7 @@ def test_a_paused_lane_gives_back_what_waits():
     schedule.add("a", 9)
     assert [schedule.next(0.0)[0] for _ in range(3)] == ["b"] * 3
     assert schedule.next(0.0) is None
-    assert schedule.room("a") < 0
+    assert schedule.room("a", 0.0) < 0
     schedule.resume("a")
     assert schedule.next(0.0) == ("a", 9)
 
@@ -554,23 +560,27 @@ def test_a_lane_that_rests_can_be_drained():
 
     assert schedule.drain("a") == [1, 2]
     assert len(schedule) == 0
+    # With nothing in any lane nobody asks what is next; there is room again all the same.
+    assert schedule.room("a", 500.0) == 0
+    assert schedule.room("a", 600.0) == 1
     assert schedule.next(700.0) is None
     schedule.add("a", 7)
     assert schedule.next(700.0) == ("a", 7)
-    assert list(schedule.troubled()) == ["a"]
     assert schedule.pace("a") == Pace(1, 600.0, 600.0)
 
 
 def test_room_is_none_while_it_cannot_be_used():
     """Where a destination rests, or has used up its day, nothing is to be claimed."""
     schedule = Schedule(lambda _: Limits(rate=Rate(per_day=2)), TODAY, lambda _: 1)
-    assert schedule.room("a") == 1
+    assert schedule.room("a", 0.0) == 1
     schedule.add("a", 0)
     schedule.next(0.0)
-    assert schedule.room("a") == 0
+    assert schedule.room("a", 0.0) == 0
+    assert list(schedule.spent(0.0)) == [("a", TODAY.ends)]
     schedule.done("a")
     schedule.next(60.0)
-    assert schedule.room("a") > 0
+    assert schedule.room("a", 60.0) > 0
+    assert list(schedule.spent(60.0)) == []
 
 
 def test_what_another_process_learnt_of_a_lane():
@@ -594,7 +604,8 @@ def test_lanes_of_a_long_list_are_forgotten():
         schedule.done(name)
 
     assert len(schedule._lanes) <= 2 * MOST_LANES
-    assert len(list(schedule.troubled())) == 5 * MOST_LANES // 1000
+    troubled = sum(lane.throttle.troubled for lane in schedule._lanes.values())
+    assert troubled == 5 * MOST_LANES // 1000
 
 
 # --- Retries ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from mailblast import preview as previews
 from mailblast import report as reports
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
 from mailblast.cli.making import show_message
+from mailblast.disposition import DUE
 from mailblast.errors import UserError
 from mailblast.terminal import Screen
 from mailblast.terminal.words import counted
@@ -63,6 +64,9 @@ def show(address: str, run_name: str | None, raw: bool, rehearsal: bool) -> int:
         for one, delivery, history in told:
             if not raw:
                 screen.story(one, delivery, history)
+                if delivery.disposition in DUE:
+                    where = ledger.deliveries.destination_of(delivery.domain)
+                    screen.held(*reports.held(ledger, one, {where}))
                 continue
             seen = previews.again(ledger, workspace, one, delivery)
             show_message(seen, raw=True, html=None)

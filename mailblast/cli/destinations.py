@@ -10,6 +10,7 @@ from mailblast.cli.base import json_option, put_json
 from mailblast.errors import Refusal, UserError
 from mailblast.keys import STATE
 from mailblast.learnt import KIND, Learnt
+from mailblast.ledger import Ledger, Pause
 from mailblast.provider import Destinations
 from mailblast.runbook import RunBook
 from mailblast.terminal import Screen
@@ -45,7 +46,7 @@ def destinations_list(campaign: Path | None, as_json: bool) -> None:
 
     Without CAMPAIGN, those of the workspace for mail that goes straight to its recipients.
     """
-    table, learnt = _known(campaign)
+    table, learnt, paused = _known(campaign)
     if as_json:
         put_json(
             {
@@ -54,11 +55,12 @@ def destinations_list(campaign: Path | None, as_json: bool) -> None:
                     name: rulings_as_json(table.rulings(name)) for name in table.named()
                 },
                 "learnt": [one.to_document() for one in learnt],
+                "paused": {one.destination: one.why for one in paused},
             }
         )
         return
     screen = Screen()
-    for line in listing(table, learnt):
+    for line in listing(table, learnt, paused):
         screen.say(line)
 
 
@@ -80,11 +82,12 @@ def destinations_explain(
 
     Nothing is looked up: --mx says what the DNS would say.
     """
-    table, learnt = _known(campaign)
+    table, learnt, paused = _known(campaign)
     domain = _taken(DOMAIN, domain)
     placed = table.place(domain, [_taken(HOST, host) for host in hosts])
     rulings = table.rulings(placed.destination, placed.provider)
     here = next((one for one in learnt if one.name == placed.destination), None)
+    pause = next((one for one in paused if one.destination == placed.destination), None)
     if as_json:
         put_json(
             {
@@ -94,16 +97,17 @@ def destinations_explain(
                 "why": placed.why,
                 "limits": rulings_as_json(rulings),
                 "learnt": here.to_document() if here else None,
+                "paused": pause.why if pause else None,
             }
         )
         return
     screen = Screen()
-    for line in explanation(domain, placed, rulings, here):
+    for line in explanation(domain, placed, rulings, here, pause):
         screen.say(line)
 
 
-def _known(campaign: Path | None) -> tuple[Destinations, list[Learnt]]:
-    """What applies, and what was learnt.  Raises Problems."""
+def _known(campaign: Path | None) -> tuple[Destinations, list[Learnt], list[Pause]]:
+    """What applies, what was learnt, and what is paused.  Raises Problems."""
     workspace = find_workspace(campaign or Path())
     if campaign is not None:
         table = Destinations.of(load(campaign, workspace))
@@ -113,7 +117,18 @@ def _known(campaign: Path | None) -> tuple[Destinations, list[Learnt]]:
     state = workspace / STATE
     # A look begins no workspace.
     documents = RunBook(state).all(KIND) if state.is_dir() else []
-    return table, sorted(map(Learnt.from_document, documents), key=lambda one: one.name)
+    learnt = sorted(map(Learnt.from_document, documents), key=lambda one: one.name)
+    return table, learnt, _paused(state)
+
+
+def _paused(state: Path) -> list[Pause]:
+    if not (state / "ledger.db").exists():
+        return []
+    ledger = Ledger(state)
+    try:
+        return ledger.pauses.standing(None)
+    finally:
+        ledger.close()
 
 
 def _taken(form: Form, text: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from mailblast.send import (
 )
 from mailblast.send.due import campaigns_due
 from mailblast.terminal import Screen
-from mailblast.terminal.words import counted
+from mailblast.terminal.words import counted, visible
 
 
 class _Duration(click.ParamType[float]):
@@ -40,6 +41,8 @@ class _Duration(click.ParamType[float]):
         """Seconds, of `30 s`, `15 min`, `2 h`."""
         if isinstance(value, float):
             return value
+        if value.strip() in ("0", "0 s"):  # no setting has a use for it
+            return 0.0
         found = DURATION.take(value)
         if isinstance(found, Refusal):
             self.fail(str(found), param, ctx)
@@ -74,7 +77,8 @@ class _Duration(click.ParamType[float]):
     "--wait",
     type=_Duration(),
     default=600.0,
-    help='How long to wait for what is due later, as "2 h". Default: 10 min.',
+    help='How long to wait for what is due later, as "2 h"; 0 for not at all. '
+    "Default: 10 min.",
 )
 @click.option(
     "--all-due",
@@ -90,8 +94,9 @@ def send(campaign: Path | None, as_json: bool, **options: Any) -> int:
     screen = Screen(json=as_json)
     if options["all_due"]:
         if campaign is not None or any(options[one] for one in _NOT_ALL_DUE):
+            others = ", ".join(f"--{one.replace('_', '-')}" for one in _NOT_ALL_DUE)
             raise click.UsageError(
-                "--all-due goes on as it is: without CAMPAIGN and the like"
+                f"--all-due goes on with every campaign as it stands: without CAMPAIGN, {others}"
             )
         return _send_all_due(screen, options, as_json=as_json)
     if campaign is None:
@@ -100,15 +105,16 @@ def send(campaign: Path | None, as_json: bool, **options: Any) -> int:
         raise Refused(
             "nobody is there to agree to the plan", "say --yes to send without asking"
         )
-    status, report, error = _send_one(screen, _request(campaign, options), options)
+    sent = _send_one(screen, _request(campaign, options), options)
     if as_json:
-        put_json(report.as_json())
-    if error:
-        raise error
-    return status
+        put_json(sent.report.as_json())
+    if sent.error:
+        raise sent.error
+    return sent.status
 
 
-_NOT_ALL_DUE = ("to_me", "rehearse", "new_run", "dry_run", "limit")
+_NOT_ALL_DUE = ("to_me", "rehearse", "new_run", "dry_run", "limit", "resend_doubtful",
+                "resume_paused")  # fmt: skip
 
 
 def _request(campaign: Path, options: dict[str, Any]) -> Request:
@@ -123,44 +129,57 @@ def _request(campaign: Path, options: dict[str, Any]) -> Request:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """How the sending of one campaign ended: the exit status, the account, what stopped it."""
+
+    status: int
+    report: RunReport
+    error: MailblastError | None = None
+    interrupted: bool = False
+
+
 def _send_all_due(screen: Screen, options: dict[str, Any], *, as_json: bool) -> int:
-    """One campaign after the other; what stops one does not stop the others."""
-    status, reports_ = 0, []
+    """One campaign after the other; what stops one does not stop the others, but Ctrl-C."""
+    options = {**options, "yes": True}
     with opened(Path()) as (workspace, ledger):
-        due = campaigns_due(ledger, workspace, time.time(), options["wait"])
-    for directory in due:
-        screen.say(f"== {directory.relative_to(workspace)}")
-        try:
-            ended, report, error = _send_one(
-                screen, _request(directory, options), {**options, "yes": True}
-            )
-        except MailblastError as found:
-            ended, error = found.exit_status, found
-        else:
-            reports_.append(report.as_json())
-        if error:
-            screen.error(str(error), error.hint)
-        status = max(status, ended)
+        due = campaigns_due(ledger, workspace, time.time() + options["wait"])
     if not due:
         screen.say("Nothing is due.")
+    statuses, accounts = [], []
+    for scope in due:
+        screen.say(f"== {visible(scope)}")
+        try:
+            sent = _send_one(screen, _request(workspace / scope, options), options)
+        except MailblastError as error:
+            statuses.append(error.exit_status)
+            screen.error(str(error), error.hint)
+            continue
+        statuses.append(sent.status)
+        accounts.append(sent.report.as_json())
+        if sent.error:
+            screen.error(str(sent.error), sent.error.hint)
+        if sent.interrupted:
+            break
     if as_json:
-        put_json({"runs": reports_})
-    return status
+        put_json({"runs": accounts})
+    # What went wrong must not hide behind what is merely not finished.
+    return min(filter(None, statuses), default=0)
 
 
-def _send_one(
-    screen: Screen, request: Request, options: dict[str, Any]
-) -> tuple[int, RunReport, MailblastError | None]:
-    """The exit status, the account, and what stopped the sending."""
+def _send_one(screen: Screen, request: Request, options: dict[str, Any]) -> _Sent:
+    """Prepare, ask, send."""
     with prepared(request, screen.told) as plan:
         outcome = _send(screen, plan, options)
         if outcome is None:
             report = reports.account(plan.ledger, plan.run)
-            return _unsent(plan, dry_run=options["dry_run"]), report, None
+            return _Sent(_unsent(plan, dry_run=options["dry_run"]), report)
         if plan.rehearsal:
             _come_back(screen, plan, outcome)
+        error = outcome.error
+        status = error.exit_status if error else 0 if outcome.settled else 3
         report = reports.account(plan.ledger, outcome.run)
-        return 0 if outcome.settled else 3, report, outcome.error
+        return _Sent(status, report, error, outcome.interrupted)
 
 
 def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None:

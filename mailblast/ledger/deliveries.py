@@ -93,6 +93,22 @@ class Deliveries:
             rows = connection.execute(_WAITING, {"run": run, "now": now})
             return {name: (count, later) for name, count, later in rows}
 
+    def any_due(self, run: int, before: float) -> bool:
+        """Whether anything of a run is due before then, claimed or not."""
+        query = select(deliveries.c.id).where(
+            deliveries.c.run == run,
+            deliveries.c.disposition.in_(tuple(disposition.DUE)),
+            deliveries.c.due <= before,
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def destination_of(self, domain: str) -> str:
+        """The destination that a domain was found to belong to, or itself."""
+        query = select(domains.c.destination).where(domains.c.domain == domain)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar() or domain
+
     def claim(self, claim: Claim) -> Claimed:
         """Take what is due, for LEASE seconds.  Whoever is suppressed by now is not taken.
 

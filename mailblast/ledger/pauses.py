@@ -32,8 +32,9 @@ class Pauses:
         with self._database.writing() as connection:
             connection.execute(insert(pauses).values(values))
 
-    def standing(self, run: int) -> list[Pause]:
-        """The pauses that hold for a run, the oldest first."""
+    def standing(self, run: int | None) -> list[Pause]:
+        """The pauses that hold for a run, the oldest first; for None, those that hold for
+        any."""
         columns = [pauses.c[name] for name in Pause.__slots__]
         query = select(*columns).where(
             pauses.c.lifted.is_(None), or_(pauses.c.run.is_(None), pauses.c.run == run)

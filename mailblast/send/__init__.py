@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,11 @@ from mailblast.schedule import Schedule
 from mailblast.send.book import Job, Ready
 from mailblast.send.carrier import carrier_of, inbox_of
 from mailblast.send.dispatch import Dispatch, Road
-from mailblast.send.prepare import Plan, Request, Told, prepared, unheard
+from mailblast.send.prepare import Plan, Request, Told, prepared, unheard, used_today
 from mailblast.send.prove import prove
-from mailblast.send.standing import Standing
+from mailblast.send.standing import Rest, Standing
 from mailblast.send.tally import Tally
-from mailblast.throttle import DAY, Today
+from mailblast.throttle import Today
 
 __all__ = [
     "Outcome",
@@ -69,7 +68,7 @@ class Outcome:
     interrupted: bool
     error: MailblastError | None = None
     paused: tuple[Pause, ...] = ()  # what holds the run, or destinations
-    resting: tuple[tuple[str, float], ...] = ()  # destinations, each until when
+    resting: tuple[Rest, ...] = ()
     inbox: Path | None = None  # of the practice Internet, if that was it
 
     @property
@@ -83,7 +82,7 @@ class _Ended:
     """How the sending itself ended."""
 
     interrupted: bool = False
-    resting: tuple[tuple[str, float], ...] = ()
+    resting: tuple[Rest, ...] = ()
 
 
 _UNSETTLED = (Disposition.QUEUED, Disposition.DEFERRED, Disposition.DOUBTFUL)
@@ -108,6 +107,8 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
     ledger, run = plan.ledger, plan.run
     book = RunBook(ledger.directory)
     book.put("runs", run.run, _settings(plan))
+    if plan.resume_paused:
+        ledger.pauses.lift(run.number, time.time())
     ledger.runs.enter(run.number, "started", started=run.started or time.time())
     error: MailblastError | None = None
     ended = _Ended()
@@ -196,7 +197,9 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
     """Send what is due; says how it ended."""
     job, tally = _job(plan, limit), Tally(plan.dispositions)
     schedule: Schedule[Ready] = Schedule(
-        plan.table.limits, Today.of(time.time(), time.monotonic()), _used_today(plan)
+        plan.table.limits,
+        Today.of(time.time(), time.monotonic()),
+        used_today(plan.ledger, plan.table),
     )
     standing = Standing(
         schedule,
@@ -217,7 +220,7 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         finally:
             ticking.cancel()
             watched(tally)
-        return _Ended(bool(pressed), standing.resting())
+        return _Ended(bool(pressed), dispatch.resting())
 
 
 def _job(plan: Plan, limit: int | None) -> Job:
@@ -232,23 +235,6 @@ def _job(plan: Plan, limit: int | None) -> Job:
         resend_doubtful=plan.resend_doubtful,
         limit=limit,
     )
-
-
-def _used_today(plan: Plan) -> Callable[[str], int]:
-    """How many messages went to a destination today (UTC); counted when a cap asks."""
-    midnight = time.time() // DAY * DAY
-    day = Today.of(midnight, 0.0).day
-
-    @cache
-    def counted() -> dict[str, int]:
-        return plan.ledger.deliveries.offered_since(midnight)
-
-    def used(destination: str) -> int:
-        if plan.table.limits(destination).cap(day) is None:
-            return 0
-        return counted().get(destination, 0)
-
-    return used
 
 
 def _answer_ctrl_c(dispatch: Dispatch, tally: Tally) -> list[int]:

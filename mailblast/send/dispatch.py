@@ -26,7 +26,7 @@ from mailblast.send.book import Book, Job, Ready
 from mailblast.send.feeder import Feeder
 from mailblast.send.lines import Lines, Opened
 from mailblast.send.routing import Routing
-from mailblast.send.standing import Standing
+from mailblast.send.standing import Rest, Standing
 from mailblast.send.tally import Tally
 from mailblast.smtp.protocol import CLOSING, Answer, Envelope, Phase
 
@@ -111,7 +111,7 @@ class Dispatch:
         await self._lines.close()
         try:
             await self._book.close()
-            self._standing.keep()
+            self._standing.keep(all_known=True)
             self._book.deliveries.release(self._job.run.number, self._job.owner)
         except LedgerError as error:
             self._failure = self._failure or error
@@ -120,6 +120,10 @@ class Dispatch:
         """Stop at once.  What was offered and is not answered stays doubtful."""
         for task in self._tasks:
             task.cancel()
+
+    def resting(self) -> tuple[Rest, ...]:
+        """What has to wait for its destination."""
+        return self._standing.resting(self._feeder.waiting_for())
 
     def stop(self) -> None:
         """Let every worker finish its message, and take up nothing more."""
@@ -148,6 +152,8 @@ class Dispatch:
             return None
         taken = self._schedule.next(time.monotonic(), prefer)
         if taken is not None:
+            if self._idle:
+                self._wake()  # a window that has grown has room for more than one
             return taken
         waiting: asyncio.Future[Taken | None] = asyncio.get_running_loop().create_future()
         self._idle.append(waiting)
@@ -193,7 +199,7 @@ class Dispatch:
                 self._schedule.done(destination)
             else:
                 self._schedule.put_back(destination, ready)
-                self._standing.hold(destination)
+                self._standing.let_go(destination)
         if not done:
             await asyncio.sleep(AGAIN)
 
@@ -281,8 +287,10 @@ class Dispatch:
         outcome = disposition.judge(
             answer.reply, answer.why, after_dot=after_dot, provider=provider
         )
-        if outcome is not None:  # else `attempted` stands: doubtful
+        if outcome is not None:
             self._conclude(destination, ready, outcome, line)
+        else:  # `attempted` stands: doubtful
+            self._standing.broke(ready.route, answer.why)
 
     def _conclude(
         self, destination: str, ready: Ready, outcome: Outcome, line: Line | None = None
@@ -290,12 +298,10 @@ class Dispatch:
         due, run = ready.due, self._job.run
         host, tls = (line.host, line.tls) if line else ("", "")
         self._book.concluded(due, destination, outcome, host, tls)
-        if run.kind == "sample":
-            return  # counted nowhere
         if outcome.kind is EventKind.ACCEPTED:
-            self._standing.accepted(run.number, destination, due)
+            self._standing.accepted(run, destination, due)
         else:
-            self._standing.concluded(run.number, ready.route, due, outcome)
+            self._standing.concluded(run, ready.route, due, outcome)
 
 
 def _worn_out(answer: Answer) -> bool:

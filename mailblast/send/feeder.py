@@ -29,7 +29,7 @@ COMPOSED = 50  # messages composed at a time
 READY = 1000  # messages that only wait for their turn
 READY_BYTES = 64 << 20  # of composed messages held in memory
 BREATH = 0.03  # seconds from one look to the next at what could be claimed
-REST = 0.25  # the same while nothing can be
+LONG_BREATH = 0.5  # the same while all that is left has to wait
 SHARE = 25  # messages of a domain that are claimed together, where it has so many
 LOOKED_AT = 2000  # domains that one look goes through
 TURNED_AWAY = 500  # messages of a domain to which no way leads, at a time
@@ -57,6 +57,7 @@ class Feeder:
         self._book = book
         self._on_ready = on_ready
         self._hungry: OrderedDict[str, None] = OrderedDict()  # domains with more to claim
+        self._given_back: set[str] = set()  # domains, since the last claim began
         self._counted: dict[
             str, int
         ] = {}  # due when it began, of domains not looked up yet
@@ -82,18 +83,25 @@ class Feeder:
             if self._error:
                 raise self._error
             self._hungry_again()
-            wants = self._wants()
-            if wants:
+            pause = BREATH
+            if wants := self._wants():
                 await self._take(wants)
-            elif not self._anything_later():
-                break
-            await asyncio.sleep(BREATH if wants or self._busy else REST)
+            elif not self._busy():
+                later = self._next_in()
+                if self._left == 0 or later > self._job.wait:
+                    break
+                pause = min(LONG_BREATH, max(BREATH, later))
+            await asyncio.sleep(pause)
         self.stop()
 
     def stop(self) -> None:
         """Take up nothing more."""
         self.feeding = False
         self._on_ready()
+
+    def waiting_for(self) -> set[str]:
+        """The destinations for which something is due that was not claimed."""
+        return {self._destination(domain) for domain in self._hungry}
 
     # --- What is due -----------------------------------------------------------------------
 
@@ -114,22 +122,19 @@ class Feeder:
         while self._later and self._later[0][0] <= now:
             self._hungry[heapq.heappop(self._later)[1]] = None
 
-    def _anything_later(self) -> bool:
-        """Whether there will be more to do; False when nothing will be due soon."""
-        if self._busy:
-            return True
-        return self._left != 0 and self._next_in() <= self._job.wait
-
-    @property
     def _busy(self) -> bool:
+        """Whether something that was claimed is not settled yet."""
         return bool(len(self._schedule) or self.in_flight or self._coming_all)
 
     def _next_in(self) -> float:
         """In how many seconds something may go again, of what is due or will be."""
         later = self._later[0][0] - time.time() if self._later else math.inf
         now = time.monotonic()
-        rests = (self._soonest(domain) - now for domain in self._hungry)
-        return min(later, min(rests, default=math.inf))
+        for domain in self._hungry:
+            if later <= 0:
+                break
+            later = min(later, self._soonest(domain) - now)
+        return later
 
     def _soonest(self, domain: str) -> float:
         way = self._routing.of(domain)
@@ -147,6 +152,7 @@ class Feeder:
             else:
                 ids.append(ready.due.delivery)
                 self._hungry[ready.due.domain] = None
+                self._given_back.add(ready.due.domain)
         if ids:
             self._book.give_back(ids)
             if self._left is not None:
@@ -169,18 +175,21 @@ class Feeder:
             room = min(room, self._left)
         share = max(SHARE, room // max(1, len(self._hungry)))
         wants: dict[str, int] = {}
+        wanted: Counter[str] = Counter()  # for each destination
         for name in list(islice(self._hungry, LOOKED_AT)):
             if room <= 0:
                 break
-            count = min(room, share, self._appetite(name))
+            destination = self._destination(name)
+            count = min(room, share, self._appetite(name) - wanted[destination])
             if count > 0:
                 wants[name] = count
+                wanted[destination] += count
                 room -= count
             self._hungry.move_to_end(name)
         return wants
 
     def _appetite(self, domain: str) -> int:
-        """How many messages of this domain can be used soon."""
+        """How many messages of this domain's destination can be used soon."""
         way = self._routing.of(domain)
         if way is None:
             return 0
@@ -191,7 +200,8 @@ class Feeder:
                 self._placed[domain] = destination
         if isinstance(way, Unroutable) or self._standing.down(way.destination):
             return TURNED_AWAY
-        return self._schedule.room(way.destination) - self._coming[way.destination]
+        room = self._schedule.room(way.destination, time.monotonic())
+        return room - self._coming[way.destination]
 
     def _ready_most(self) -> int:
         return max(2 * self._job.connections, min(READY, READY_BYTES // self._size))
@@ -199,6 +209,7 @@ class Feeder:
     async def _take(self, wants: dict[str, int]) -> None:
         claim, deliveries = self._claim(wants), self._book.deliveries
         placed, self._placed = self._placed, {}
+        self._given_back.clear()
 
         def claim_and_place() -> Claimed:
             if placed:
@@ -212,7 +223,8 @@ class Feeder:
             self._left -= len(claimed.taken)
         got = Counter(due.domain for due in claimed.taken) + Counter(claimed.struck)
         for name, most in wants.items():
-            if got[name] < most:  # nothing more is due there
+            # Nothing more is due there, unless what came back during the claim.
+            if got[name] < most and name not in self._given_back:
                 self._hungry.pop(name, None)
                 self._routing.forget(name)
 
@@ -264,6 +276,7 @@ class Feeder:
             way.reason, way.why, way.code, way.status, permanent=way.permanent
         )
         self._book.concluded(due, due.domain, outcome)
+        self._standing.judged(self._job.run, due.domain, due, outcome)
 
     async def _compose(self, begun: list[tuple[Due, Route]]) -> None:
         try:
@@ -282,6 +295,7 @@ class Feeder:
     def _put(
         self, begun: list[tuple[Due, Route]], composed: list[Message | Refusal]
     ) -> None:
+        held: list[Ready] = []
         for (due, way), message in zip(begun, composed, strict=True):
             if isinstance(message, Refusal):
                 why = message.why
@@ -290,7 +304,10 @@ class Feeder:
                 )
                 continue
             self._size = max(self._size, len(message.content))
-            self._schedule.add(way.destination, Ready(due, message, way))
-        for destination in {way.destination for _, way in begun}:
-            self._standing.hold(destination)  # it may have come to rest in the meantime
+            ready = Ready(due, message, way)
+            if self._standing.held(way.destination):  # since the claim
+                held.append(ready)
+            else:
+                self._schedule.add(way.destination, ready)
+        self._give_back(held)
         self._on_ready()

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from mailblast import campaign as campaigns
 from mailblast.address import Address
 from mailblast.breaker import ADVICE, Fault
-from mailblast.campaign import Campaign
+from mailblast.campaign import Campaign, Limits
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
 from mailblast.compose import compliance
 from mailblast.content import keep
@@ -34,7 +34,7 @@ from mailblast.recipients import Recipients, Row, columns_of, open_recipients
 from mailblast.secret import read_secret
 from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
 from mailblast.suppression import Entry
-from mailblast.throttle import Today, seconds_needed
+from mailblast.throttle import DAY, Today, beyond, seconds_needed
 
 Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
 
@@ -79,6 +79,7 @@ class Plan:
     resumed: bool = False
     rehearsal: bool = False
     resend_doubtful: bool = False
+    resume_paused: bool = False
     paused: tuple[Pause, ...] = ()  # the destinations that are not sent to
     to_me: Address | None = None  # a plan of samples
     wait: float = 600.0
@@ -105,17 +106,47 @@ class Plan:
             counts[replace(self.table.place(domain), why="")] += due
         return dict(counts)
 
-    @property
-    def seconds(self) -> float:
-        """The least time that the limits leave."""
+    def _limits(self) -> dict[str, Limits]:
         placed = self.by_destination()
-        limits = {
+        return {
             one.destination: self.table.limits(one.destination, one.provider)
             for one in placed
         }
-        today = Today.of(time.time(), 0.0)
-        counts = {one.destination: due for one, due in placed.items()}
-        return seconds_needed(counts, limits, today.day, today.ends)
+
+    @property
+    def seconds(self) -> float:
+        """The least time that the limits leave."""
+        counts = {one.destination: due for one, due in self.by_destination().items()}
+        used = used_today(self.ledger, self.table)
+        return seconds_needed(counts, self._limits(), Today.of(time.time(), 0.0), used)
+
+    @property
+    def another_day(self) -> int:
+        """How many of those that are due the caps of today leave for another day."""
+        used, limits = used_today(self.ledger, self.table), self._limits()
+        day = Today.of(time.time(), 0.0).day
+        capped = [
+            (one.destination, due)
+            for one, due in self.by_destination().items()
+            if limits[one.destination].cap(day) is not None
+        ]
+        return sum(beyond(due, limits[name], day, used(name)) for name, due in capped)
+
+
+def used_today(ledger: Ledger, table: Destinations) -> Callable[[str], int]:
+    """How many messages went to a destination today (UTC); counted when a cap asks."""
+
+    @cache
+    def counted(midnight: float) -> dict[str, int]:
+        return ledger.deliveries.offered_since(midnight)
+
+    def used(destination: str) -> int:
+        midnight = time.time() // DAY * DAY
+        if table.limits(destination).cap(Today.of(midnight, 0.0).day) is None:
+            return 0
+        return counted(midnight).get(destination, 0)
+
+    return used
 
 
 @contextmanager
@@ -150,6 +181,7 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             resumed=resumed,
             rehearsal=request.rehearse,
             resend_doubtful=request.resend_doubtful,
+            resume_paused=request.resume_paused,
             paused=_pauses(ledger, run, request),
             to_me=request.to_me,
             wait=request.wait,
@@ -159,7 +191,7 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
 def _pauses(ledger: Ledger, run: Run, request: Request) -> tuple[Pause, ...]:
     """The destinations that are paused.  Raises Refused where the whole run is."""
     if request.resume_paused:
-        ledger.pauses.lift(run.number, time.time())
+        return ()  # they are lifted when the plan is carried out
     standing = ledger.pauses.standing(run.number)
     for pause in standing:
         if not pause.destination:

@@ -8,24 +8,36 @@ what waits is given back, a pause is written down, what was learnt is kept for t
 Rule: nobody is suppressed, and nothing is refused, because a destination is held.
 """
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
-from mailblast.breaker import Breaker, Trip
+from mailblast import disposition
+from mailblast.breaker import Breaker
 from mailblast.compose import Due
 from mailblast.destination import Route
 from mailblast.disposition import Outcome
 from mailblast.event import EventKind
 from mailblast.learnt import KIND, Learnt
-from mailblast.ledger import Ledger, Pause
+from mailblast.ledger import Ledger, Pause, Run
 from mailblast.provider import Destinations
 from mailblast.runbook import RunBook
 from mailblast.schedule import Heard, Schedule
 from mailblast.send.book import Ready
-from mailblast.throttle import Pace
+from mailblast.throttle import LONGEST_REST, Pace
 
 SHORT = 2.0  # seconds: for so long a destination may rest with messages at the ready
+
+
+class Rest(NamedTuple):
+    """A destination that has to wait, until when (seconds since 1970).
+
+    `spent`: it has had what its day allows; else it asked for less.
+    """
+
+    destination: str
+    until: float
+    spent: bool = False
 
 
 class Standing:
@@ -42,7 +54,6 @@ class Standing:
         practice: bool = False,
     ) -> None:
         """In practice nobody rests: waiting for hours would teach nothing."""
-        self.trips: list[Trip] = []  # of this process
         self.on_held: Callable[[list[Ready]], None] = lambda _waiting: None
         self.on_stop: Callable[[], None] = lambda: None
         self._schedule = schedule
@@ -56,26 +67,30 @@ class Standing:
         self._last: dict[str, str] = {}  # what was said when it asked for less
         self._rests: dict[str, int] = {}
         self._providers: dict[str, str] = {}
-        self._changed = False  # since what was learnt was kept
+        self._changed: set[str] = set()  # of whom something was learnt that is not kept
 
     # --- Before ----------------------------------------------------------------------------
 
     def recall(self, run: int) -> None:
         """Go on with what earlier processes have learnt, and with the pauses that stand."""
-        now, wall = time.monotonic(), time.time()
-        for document in self._runbook.all(KIND):
+        for document in () if self._practice else self._runbook.all(KIND):
             learnt = Learnt.from_document(document)
-            if learnt.name and (learnt.rests_until > wall or learnt.rest):
-                until = now + learnt.rests_until - wall
-                self._schedule.recall(learnt.name, Pace(learnt.window, learnt.rest, until))
-                self._rests[learnt.name] = learnt.rests
-                self._last[learnt.name] = learnt.last_refusal
+            if learnt.name and learnt.rest:
+                self._recall(learnt)
         since = self._pauses.last_lifted(run)
         for verdict in self._ledger.runs.verdicts(run, since):
             self._breaker.take_over(*verdict)
         for pause in self._pauses.standing(run):
             if pause.destination:
                 self._schedule.pause(pause.destination)
+
+    def _recall(self, learnt: Learnt) -> None:
+        # A clock that was set, or a slip of the pen, must not make a rest of years.
+        left = min(learnt.rests_until - time.time(), LONGEST_REST)
+        pace = Pace(learnt.window, learnt.rest, time.monotonic() + left)
+        self._schedule.recall(learnt.name, pace)
+        self._rests[learnt.name] = learnt.rests
+        self._last[learnt.name] = learnt.last_refusal
 
     def provider(self, destination: str) -> str:
         """Who runs this destination, if that is known."""
@@ -86,94 +101,108 @@ class Standing:
 
     def down(self, destination: str) -> Outcome | None:
         """What keeps a dead destination from being tried now; None when it may be."""
-        outcome = self._down.get(destination)
-        if outcome is None or self._schedule.not_before(destination) <= time.monotonic():
+        if self._schedule.dead_until(destination) <= time.monotonic():
             return None
-        return outcome
+        return self._down.get(destination)
 
-    def hold(self, destination: str) -> None:
-        """Give back what waits for a destination that will rest for long."""
-        if self._schedule.not_before(destination) > time.monotonic() + SHORT:
-            waiting = self._schedule.drain(destination)
-            if waiting:
-                self.on_held(waiting)
+    def held(self, destination: str) -> bool:
+        """Whether nothing goes there for longer than is worth staying at the ready for."""
+        return self._schedule.not_before(destination) > time.monotonic() + SHORT
+
+    def let_go(self, destination: str) -> None:
+        """Give back what waits for a destination, if it is held."""
+        if self.held(destination):
+            self.on_held(self._schedule.drain(destination))
 
     # --- What happened ---------------------------------------------------------------------
 
-    def concluded(self, run: int, route: Route, due: Due, outcome: Outcome) -> None:
+    def concluded(self, run: Run, route: Route, due: Due, outcome: Outcome) -> None:
         """A message came to its outcome at the destination of this route."""
         destination = route.destination
         if outcome.rest and not self._practice:
             self._asked_for_less(destination, outcome)
         elif outcome.code:
-            self._down.pop(destination, None)
             self._schedule.heard(destination, Heard.ANSWER, time.monotonic())
         elif route.hosts:  # of the silence of a relay the destination knows nothing
             self._silent(destination, outcome)
+        self.judged(run, destination, due, outcome)
+
+    def broke(self, route: Route, why: str) -> None:
+        """A connection broke after the final dot: of the message nothing is known."""
+        if route.hosts:
+            silence = disposition.unreachable(why, 0, permanent=False)
+            self._silent(route.destination, silence)
+
+    def accepted(self, run: Run, destination: str, due: Due) -> None:
+        """The same for the most frequent outcome."""
+        self._schedule.heard(destination, Heard.ANSWER, 0.0)
+        self.judged(run, destination, due, _ACCEPTED)
+
+    def judged(self, run: Run, destination: str, due: Due, outcome: Outcome) -> None:
+        """A delivery came to its outcome, with or without a word from the destination."""
+        if run.kind == "sample":
+            return  # counted nowhere
         trip = self._breaker.happened(
             destination, due.delivery, outcome.kind, outcome.reason, stop=outcome.pause
         )
-        if trip is not None:
-            self._tripped(run, trip)
-
-    def accepted(self, run: int, destination: str, due: Due) -> None:
-        """The same for the most frequent outcome."""
-        self._schedule.heard(destination, Heard.ANSWER, 0.0)
-        trip = self._breaker.happened(destination, due.delivery, EventKind.ACCEPTED)
-        if trip is not None:
-            self._tripped(run, trip)
-
-    def _asked_for_less(self, destination: str, outcome: Outcome) -> None:
-        self._rests[destination] = self._rests.get(destination, 0) + 1
-        self._last[destination] = f"{outcome.code} {outcome.text}"
-        self._changed = True
-        self._schedule.heard(destination, Heard.SLOWER, time.monotonic(), outcome.rest)
-        self.hold(destination)
-
-    def _silent(self, destination: str, outcome: Outcome) -> None:
-        now = time.monotonic()
-        if self._schedule.heard(destination, Heard.SILENCE, now) > now + SHORT:
-            self._down[destination] = outcome
-            self.hold(destination)
-
-    def _tripped(self, run: int, trip: Trip) -> None:
-        self.trips.append(trip)
-        self._changed = True
-        of_run = None if trip.destination else run
+        if trip is None:
+            return
+        of_run = None if trip.destination else run.number
         self._pauses.add(Pause(of_run, trip.destination, trip.fault, trip.why, time.time()))
         if trip.destination:
             self.on_held(self._schedule.pause(trip.destination))
         else:
             self.on_stop()
 
-    def resting(self) -> tuple[tuple[str, float], ...]:
-        """The destinations that rest, each until when, in seconds since 1970."""
+    def _asked_for_less(self, destination: str, outcome: Outcome) -> None:
+        self._rests[destination] = self._rests.get(destination, 0) + 1
+        self._last[destination] = f"{outcome.code} {outcome.text}"
+        self._changed.add(destination)
+        self._schedule.heard(destination, Heard.SLOWER, time.monotonic(), outcome.rest)
+        self.let_go(destination)
+
+    def _silent(self, destination: str, outcome: Outcome) -> None:
+        now = time.monotonic()
+        self._schedule.heard(destination, Heard.SILENCE, now)
+        if self._schedule.dead_until(destination) > now:
+            self._down[destination] = outcome
+            self.let_go(destination)
+
+    def resting(self, waiting_for: Collection[str]) -> tuple[Rest, ...]:
+        """The destinations that rest, and those of whose day nothing is left, where
+        something is waiting for them."""
         now, wall = time.monotonic(), time.time()
-        until = {name: self._schedule.not_before(name) for name in self._rests}
-        return tuple(
-            (name, wall + at - now) for name, at in until.items() if now < at < math.inf
-        )
+        until = {name: self._schedule.pace(name).until for name in self._rests}
+        rests = [Rest(name, wall + at - now) for name, at in until.items() if at > now]
+        spent = [
+            Rest(name, wall + at - now, spent=True)
+            for name, at in self._schedule.spent(now)
+            if name in waiting_for
+        ]
+        return (*rests, *spent)
 
     # --- After -----------------------------------------------------------------------------
 
-    def keep(self) -> None:
-        """Write down what was learnt, if there is anything new."""
-        if not self._changed:
-            return
-        self._changed = False
-        now, wall = time.monotonic(), time.time()
-        paused = {trip.destination: trip.why for trip in self.trips}
-        for name in {*self._schedule.troubled(), *self._rests, *paused} - {""}:
-            pace = self._schedule.pace(name)
-            learnt = Learnt(
-                name,
-                self.provider(name),
-                pace.window,
-                rests=self._rests.get(name, 0),
-                rest=pace.rest,
-                rests_until=max(0.0, wall + pace.until - now) if pace.rest else 0.0,
-                last_refusal=self._last.get(name, ""),
-                paused=paused.get(name, ""),
-                at=wall,
-            )
-            self._runbook.put(KIND, name, learnt.to_document())
+    def keep(self, *, all_known: bool = False) -> None:
+        """Write down what was learnt since the last time; or all that is known, in the end."""
+        names = set(self._rests) if all_known else self._changed
+        self._changed = set()
+        if names:
+            documents = {name: self._learnt(name).to_document() for name in names}
+            self._runbook.put_all(KIND, documents)
+
+    def _learnt(self, name: str) -> Learnt:
+        now, wall, pace = time.monotonic(), time.time(), self._schedule.pace(name)
+        return Learnt(
+            name,
+            self.provider(name),
+            pace.window,
+            rests=self._rests[name],
+            rest=pace.rest,
+            rests_until=max(0.0, wall + pace.until - now),
+            last_refusal=self._last[name],
+            at=wall,
+        )
+
+
+_ACCEPTED = Outcome(EventKind.ACCEPTED)

@@ -18,7 +18,8 @@ from rich.text import Text
 from mailblast.compose import Message
 from mailblast.event import Disposition, Event
 from mailblast.keys import PublicKey
-from mailblast.ledger import Delivery, Run, Suppression
+from mailblast.learnt import Learnt
+from mailblast.ledger import Delivery, Pause, Run, Suppression
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
@@ -32,6 +33,7 @@ from mailblast.terminal.words import (
     after_report,
     counted,
     duration,
+    holds,
     in_doubt,
     moment,
     next_steps,
@@ -133,6 +135,9 @@ class Screen:
         )
         for line in own_limits(plan):
             table.add_row("", line)
+        if later := plan.another_day:
+            what = counted(later, "message")
+            table.add_row("", f"the caps of today (UTC) leave {what} for another day")
         for pause in plan.paused:
             table.add_row("Paused", visible(f"{pause.destination}: {pause.why}"))
         dkim = campaign.dkim
@@ -314,6 +319,11 @@ class Screen:
             by = ", ".join(visible(one) for one in (event.host, event.tls) if one)
             by = f" [{by}]" if by else ""
             self.say(f"  {moment(event.at)}  {event.kind}{by} {said}".rstrip())
+
+    def held(self, pauses: Iterable[Pause], resting: Iterable[Learnt]) -> None:
+        """What holds the mail that is due."""
+        for line in holds(pauses, resting):
+            self.say(line)
 
     def suppressions(self, entries: Iterable[Suppression]) -> None:
         """Entries of the suppression list, a line each."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from mailblast.campaign import Limits, Rate
 from mailblast.learnt import Learnt
+from mailblast.ledger import Pause
 from mailblast.provider import Destinations, Placed, Ruling
 from mailblast.send import Plan
 from mailblast.terminal.words import counted, duration, moment, number, visible
@@ -51,8 +52,10 @@ def _plain(value: object) -> object:
     return value if value is None or isinstance(value, (int, str)) else str(value)
 
 
-def listing(table: Destinations, learnt: Sequence[Learnt]) -> Iterator[str]:
-    """All that applies, a destination a line, and what was learnt."""
+def listing(
+    table: Destinations, learnt: Sequence[Learnt], paused: Sequence[Pause]
+) -> Iterator[str]:
+    """All that applies, a destination a line; what was learnt, and what is paused."""
     general = table.limits("")
     rows = [("every destination", limits_in_words(general))]
     others = []
@@ -70,10 +73,18 @@ def listing(table: Destinations, learnt: Sequence[Learnt]) -> Iterator[str]:
         yield ""
         yield "Learnt:"
         yield from _aligned([(one.name, _learnt(one)) for one in learnt])
+    if paused:
+        yield ""
+        yield "Paused, until mailblast send … --resume-paused:"
+        yield from _aligned([(one.destination, one.why) for one in paused])
 
 
 def explanation(
-    domain: str, placed: Placed, rulings: Sequence[Ruling], learnt: Learnt | None
+    domain: str,
+    placed: Placed,
+    rulings: Sequence[Ruling],
+    learnt: Learnt | None,
+    paused: Pause | None,
 ) -> Iterator[str]:
     """Which rules decided for a domain."""
     yield f"{domain} belongs to the destination {placed.destination}: {placed.why}."
@@ -85,6 +96,8 @@ def explanation(
     yield from _aligned([(key, f"{value:{width}}  {where}") for key, value, where in rows])
     if learnt:
         yield f"Learnt: {_learnt(learnt)}"
+    if paused:
+        yield f"Paused, until mailblast send … --resume-paused: {visible(paused.why)}"
 
 
 def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -101,8 +114,6 @@ def _learnt(one: Learnt) -> str:
         words.append(f"rested {counted(one.rests, 'time')}{rest}")
     if one.rests_until:
         words.append(f"until {moment(one.rests_until)}")
-    if one.paused:
-        words.append(f"paused: {one.paused}")
     if one.last_refusal:
         words.append(f"last refusal: {one.last_refusal}")
     return "; ".join(words)

@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections.abc import Iterable
 
 from mailblast.breaker import ADVICE, Fault
 from mailblast.event import Disposition
+from mailblast.learnt import Learnt
 from mailblast.ledger import Pause
 from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
@@ -117,36 +119,52 @@ def paused(pause: Pause) -> str:
     )
 
 
+def rests(destination: str, until: float, *, spent: bool = False) -> str:
+    """Why a destination gets nothing for now; `spent`: its cap of the day."""
+    if spent:
+        what = "has had what today's cap allows; it goes on at"
+    else:
+        what = "asked for less and rests until"
+    return f"{visible(destination)} {what} {moment(until)}."
+
+
 def next_steps(outcome: Outcome) -> list[str]:
     """What the last lines after a sending say."""
     counts, run = outcome.dispositions, outcome.run.run
+    if outcome.run.kind == "sample" and outcome.settled:
+        return ["These were samples; they are in no report."]
     lines: list[str] = []
-    if outcome.run.kind == "sample":
-        return ["These were samples; they are in no report."] if outcome.settled else lines
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
-    lines += [paused(one) for one in outcome.paused]
-    lines += [
-        f"{visible(name)} asked for less and rests until {moment(until)}."
-        for name, until in outcome.resting
-        if not outcome.settled
-    ]
-    if queued := counts.get(Disposition.QUEUED, 0):
-        stopped = "Stopped" if outcome.interrupted else "Not finished"
-        lines.append(
-            f"{stopped}: {number(queued)} not offered yet. Run the same command again "
-            "(without --new-run) to go on; nobody gets it twice."
-        )
-    if outcome.next_due:
-        lines.append(
-            f"{number(counts.get(Disposition.DEFERRED, 0))} deferred; the next is due at "
-            f"{moment(outcome.next_due)}. Run the same command again then."
-        )
     if outcome.settled:
         lines.append(
             f"Settled. What comes back: `mailblast bounces import {_inbox(outcome)}`; the "
             f"account: `mailblast report {run}`."
         )
+        return lines
+    lines += _still_due(outcome)
+    lines += [rests(one.destination, one.until, spent=one.spent) for one in outcome.resting]
+    lines += [paused(one) for one in outcome.paused]
+    return lines
+
+
+def _still_due(outcome: Outcome) -> list[str]:
+    """What is left, and when to go on: never at once where the whole run is paused."""
+    run_is_paused = any(not one.destination for one in outcome.paused)
+    lines = []
+    if queued := outcome.dispositions.get(Disposition.QUEUED, 0):
+        stopped = "Stopped" if outcome.interrupted else "Not finished"
+        lines.append(f"{stopped}: {number(queued)} not offered yet.")
+        if not run_is_paused:
+            lines[-1] += (
+                " Run the same command again (without --new-run) to go on; nobody gets it "
+                "twice."
+            )
+    if outcome.next_due:
+        deferred = number(outcome.dispositions.get(Disposition.DEFERRED, 0))
+        lines.append(f"{deferred} deferred; the next is due at {moment(outcome.next_due)}.")
+        if not run_is_paused:
+            lines[-1] += " Run the same command again then."
     return lines
 
 
@@ -179,7 +197,13 @@ def after_report(report: RunReport) -> list[str]:
         report.dispositions.get(one) for one in (Disposition.QUEUED, Disposition.DEFERRED)
     ):
         lines.append("Something is still due: run `mailblast send` again.")
-    return lines
+    return lines + holds(report.paused, report.resting)
+
+
+def holds(pauses: Iterable[Pause], resting: Iterable[Learnt]) -> list[str]:
+    """What holds the mail that is due, a line each."""
+    lines = [rests(one.name, one.rests_until) for one in resting]
+    return lines + [paused(one) for one in pauses]
 
 
 def explained(found: Meaning, does: str, *, permanent: bool) -> list[str]:
