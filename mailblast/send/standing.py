@@ -127,12 +127,6 @@ class Standing:
             self._silent(destination, outcome)
         self.judged(run, destination, due, outcome)
 
-    def broke(self, route: Route, why: str) -> None:
-        """A connection broke after the final dot: of the message nothing is known."""
-        if route.hosts:
-            silence = disposition.unreachable(why, 0, permanent=False)
-            self._silent(route.destination, silence)
-
     def accepted(self, run: Run, destination: str, due: Due) -> None:
         """The same for the most frequent outcome."""
         self._schedule.heard(destination, Heard.ANSWER, 0.0)
