@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from mailblast import disposition
 from mailblast.breaker import Breaker
 from mailblast.compose import Due
 from mailblast.destination import Route
