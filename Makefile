@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
-N ?= 50000
 
 .PHONY: help demo test check lint bench million microseconds docs lock clean
 
@@ -15,6 +14,7 @@ help:
 	@echo "make bench   measure beside nodemailer and Postfix (N=5000 for a short run)"
 	@echo "make million measure a million recipients, killed and resumed (N=20000)"
 	@echo "make microseconds  measure where a message's time goes (N=2000)"
+	@echo "make soak    a receiver in every bad mood, and send killed 100 times (N=3000 KILLS=8 VIA=direct)"
 	@echo "make docs    write docs/commands.md anew from the commands"
 	@echo "make lock    pin the dependencies anew, with hashes"
 	@echo "make clean   remove what these made"
@@ -49,6 +49,7 @@ lint: $(VENV)/dev
 check: lint test
 
 # They share what the tests have: a private Postfix.
+bench: N ?= 50000
 bench: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m bench.versus $(N)
 
@@ -59,6 +60,12 @@ million: $(VENV)/dev
 microseconds: N = 20000
 microseconds: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m bench.microseconds $(N)
+
+soak: N ?= 200000
+soak: KILLS ?= 100
+soak: VIA ?= relay
+soak: $(VENV)/dev
+	@$(BIN)/python tests/soak.py $(N) $(KILLS) $(VIA)
 
 docs: $(VENV)/run
 	$(BIN)/python docs/write_commands.py

@@ -7,7 +7,7 @@ exactly one disposition at any time, and only the pairs in the table below move 
 else happens is kept as an event and changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailblast.event import Disposition, EventKind
 from mailblast.reason import Meaning, Reason, Scope, meaning
@@ -92,14 +92,6 @@ def judge(
     return _outcome(kind, reply.code, reply.status, reply.text, provider)
 
 
-def came_back(code: int, status: str, text: str, provider: str = "") -> Outcome:
-    """The outcome of a message of which a notice says that it failed.
-
-    `code`, `status` and `text` are those of its diagnostic; 0 or "" where it has none.
-    """
-    return _outcome(_E.BOUNCED, code, status, text, provider)
-
-
 def _outcome(kind: EventKind, code: int, status: str, text: str, provider: str) -> Outcome:
     found = meaning(code, status, text, provider)
     return Outcome(
@@ -119,12 +111,12 @@ def unreachable(why: str, code: int, provider: str = "", *, permanent: bool) -> 
     """The outcome for a message to whose hosts no connection came about.
 
     `code` is that of the greeting, 0 when there was none; `permanent` says that every host
-    greets with a refusal for good.  What is said there counts as what is said of a message,
-    but a rest or a pause as much as an address must not follow from mere silence.
+    greets with a refusal for good.  A greeting speaks of the host and of us: of the address it
+    says nothing.
     """
     kind = _E.REFUSED if permanent else _E.DEFERRED
     if code:
-        return _outcome(kind, code, "", why, provider)
+        return replace(_outcome(kind, code, "", why, provider), generic=True)
     return Outcome(kind, Reason.NETWORK_TEMPORARY, text=why, scope=Scope.DESTINATION)
 
 

@@ -4,10 +4,13 @@ import json
 import os
 import select
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -157,6 +160,44 @@ def ok(where: Path, *words: object, status: int = 0, **more: Any) -> Ended:
     ended = run(where, *words, **more)
     assert ended.status == status, ended
     return ended
+
+
+def begin(
+    where: Path, *words: str, env: Mapping[str, str] | None = None, **more: Any
+) -> "subprocess.Popen[str]":
+    """A command that is left running."""
+    return subprocess.Popen(
+        [*PROGRAM, *words],
+        cwd=where,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**env or {}),
+        **more,
+    )
+
+
+def ended(process: "subprocess.Popen[str]", seconds: float = 60) -> tuple[int, str, str]:
+    """Its exit status, and what it said; never a traceback."""
+    out, err = process.communicate(timeout=seconds)
+    assert "Traceback" not in err, err
+    assert "a fault of mailblast" not in err, err
+    return process.returncode, out, err
+
+
+def until(true: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait for something."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def look(where: Path, query: str) -> list[Any]:
+    """What stands in the ledger."""
+    with closing(sqlite3.connect(where / ".mailblast/ledger.db", timeout=30)) as ledger:
+        return [row[0] for row in ledger.execute(query)]
 
 
 def letter(

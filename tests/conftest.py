@@ -1,8 +1,10 @@
 """What all tests share: in continuous integration none may skip."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+from ways import Way, straight
 
 
 @pytest.hookimpl(wrapper=True)
@@ -13,3 +15,13 @@ def pytest_runtest_makereport():
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(params=["relay"])
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+    """The way to a receiver."""
+    if request.param == "relay":
+        yield Way()
+    else:
+        with straight() as found:
+            yield found

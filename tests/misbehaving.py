@@ -21,12 +21,13 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET
-from typing import Any
+from typing import Any, TypeVar
 
 import trustme
 from cryptography import x509
@@ -161,6 +162,19 @@ def endless(piece: bytes) -> Action:
             await connection.write(block)
 
     return act
+
+
+class Hold:
+    """An action that tells when it is reached, and goes on when it may."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.may_go_on = threading.Event()
+
+    async def __call__(self, _: Connection) -> None:
+        self.reached.set()
+        while not self.may_go_on.is_set():
+            await delay(0.01)(_)
 
 
 async def keep(connection: Connection) -> None:
@@ -365,10 +379,12 @@ def inject(data: bytes) -> Action:
     return act
 
 
+Server = TypeVar("Server", bound=AbstractAsyncContextManager[Any])
+
+
 @contextlib.contextmanager
-def running(script: Script | None = None, **settings: Any) -> Iterator[Misbehaving]:
-    """The server in a thread of its own, with a loop of its own."""
-    server = Misbehaving(script or {}, **settings)
+def in_thread(server: Server) -> Iterator[Server]:
+    """Any server that is an asynchronous context, in a thread and a loop of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -376,10 +392,18 @@ def running(script: Script | None = None, **settings: Any) -> Iterator[Misbehavi
     try:
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result(10)
+        ending = server.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(ending, loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+def running(
+    script: Script | None = None, **settings: Any
+) -> AbstractContextManager[Misbehaving]:
+    """The server in a thread of its own."""
+    return in_thread(Misbehaving(script or {}, **settings))
 
 
 # -- certificates -------------------------------------------------------------------------

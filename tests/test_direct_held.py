@@ -90,19 +90,6 @@ def test_put_off_until_later(dns, tmp_path: Path) -> None:
     assert ended.out.splitlines()[-1].startswith("40 deferred; the next is due at ")
 
 
-def test_connections_that_break_after_the_dot(dns, tmp_path: Path) -> None:
-    """Each leaves a doubt: a destination where they do so is left alone as one that is away."""
-    port = free_port()
-    with running({"dot": close}, address="127.0.5.1", port=port) as server:
-        letter(tmp_path, rows("up.example", count=40), delivery=direct(dns, port))
-        ok(tmp_path, "send", "letter", "--yes", status=3)
-
-    found = the_run(tmp_path)["dispositions"]
-    assert 3 <= found["doubtful"] <= 10
-    assert found["deferred"] == 40 - found["doubtful"]
-    assert len(server.messages) == found["doubtful"]
-
-
 def test_domains_that_take_no_mail(dns, tmp_path: Path) -> None:
     """One that does not exist, or says so, is refused without a connection; one that cannot
     be looked up is put off."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from commands import letter, ok, the_run
 from misbehaving import running
+from ways import DOMAINS, straight
 
 ROWS = "".join(f"r{n}@inbox.example,N\n" for n in range(6))
 
@@ -44,6 +45,18 @@ def test_messages_per_connection(tmp_path: Path) -> None:
         assert re.findall("[MQ]", "".join(verb[0] for verb in server.verbs)) == list(
             "MMQ" * 3
         )
+
+
+def test_more_destinations_than_connections(tmp_path: Path) -> None:
+    """Straight to the mail hosts, a connection carries several messages before another
+    destination gets its place."""
+    rows = "".join(f"r{n}@{domain},N\n" for n in range(20) for domain in DOMAINS)
+    with straight() as way, running() as server:
+        letter(tmp_path, rows, delivery=way.delivery(server.port, 3))
+        ok(tmp_path, "send", "letter", "--yes")
+
+        assert server.copies.total() == 20 * len(DOMAINS)
+        assert server.sessions < 5 * len(DOMAINS)
 
 
 @pytest.mark.parametrize("reply", ["421 4.3.2 closing", "451 4.3.0 later"])

@@ -8,9 +8,9 @@ from mailblast.disposition import (
     Outcome,
     address_is_dead,
     after,
-    came_back,
     consequence,
     judge,
+    unreachable,
 )
 from mailblast.event import Disposition, EventKind
 from mailblast.reason import Reason, Scope, meaning, permanent, read_rules
@@ -70,8 +70,16 @@ def test_only_a_clear_word_kills_an_address():
 
     found = [address_is_dead(judge(reply, "", after_dot=False)) for reply in dead]
     assert found == [True, *[False] * 7]
-    came = [came_back(reply.code, reply.status, reply.text) for reply in dead]
-    assert [address_is_dead(one) for one in came] == [True, *[False] * 6, True]
+
+
+def test_a_greeting_kills_no_address():
+    """What is said before anybody is named says nothing of a recipient."""
+    for lasting in (True, False):
+        outcome = unreachable("mx: 550 5.1.1 user unknown here", 550, permanent=lasting)
+        assert outcome.kind is (EventKind.REFUSED if lasting else EventKind.DEFERRED)
+        assert not address_is_dead(outcome)
+    silence = unreachable("mx: connection refused", 0, permanent=False)
+    assert (silence.kind, silence.reason) == ("deferred", "network-temporary")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ def test_only_a_clear_word_kills_an_address():
 )
 def test_what_is_ours_suppresses_nobody(rule):
     """No reply about us, the message or the destination is held against a recipient."""
-    outcome = came_back(550, "", rule.sample)
+    outcome = judge(Reply(550, rule.sample), "", after_dot=False)
 
     assert not address_is_dead(outcome)
 

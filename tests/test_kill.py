@@ -69,12 +69,12 @@ PHASES = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_killed_at_a_phase(tmp_path, phase):
+def test_killed_at_a_phase(tmp_path, way, phase):
     """Killed in one phase, `send` afterwards reaches everyone once, or lists the doubt."""
     step, first, doubtful = PHASES[phase]
     reached = Reached(first)
     with running({step: [reached]}) as server, zygote() as parent:
-        letter(tmp_path, rows(4), delivery=relay(server.port, 1))
+        letter(tmp_path, rows(4), delivery=way.delivery(server.port, 1))
         pid = parent.start(tmp_path, "send", "letter", "--yes")
         assert reached.event.wait(30)
         os.kill(pid, signal.SIGKILL)
@@ -88,14 +88,14 @@ def test_killed_at_a_phase(tmp_path, phase):
         assert status == (3 if now else 0)
 
 
-def test_killed_in_mid_content(tmp_path):
+def test_killed_in_mid_content(tmp_path, way):
     """Killed while the content goes out, before the dot, nothing is in doubt."""
     tell = Tell()
     with (
         running({"DATA": [several(say("354 go ahead"), tell, deaf)]}) as server,
         zygote() as parent,
     ):
-        home = letter(tmp_path, rows(2), delivery=relay(server.port, 1))
+        home = letter(tmp_path, rows(2), delivery=way.delivery(server.port, 1))
         (home / "large.bin").write_bytes(random.Random(1).randbytes(4_000_000))
         settings = (home / "campaign.toml").read_text()
         attached = settings.replace("[message]", '[message]\nattachments = ["large.bin"]')
@@ -134,13 +134,16 @@ def test_killed_before_it_sends(tmp_path):
         assert server.copies.total() == 0
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_killed_at_random(tmp_path, seed):
+SEEDS = [("relay" if seed < 7 else "direct", seed) for seed in range(10)]
+
+
+@pytest.mark.parametrize(("way", "seed"), SEEDS, indirect=["way"])
+def test_killed_at_random(tmp_path, way, seed):
     """Killed again and again at random moments, it still reaches everyone once."""
     dice = random.Random(seed)
     kills = doubts = 0
     with running({"dot": delayed}) as server, zygote() as parent:
-        letter(tmp_path, rows(ROWS), delivery=relay(server.port, CONNECTIONS))
+        letter(tmp_path, rows(ROWS), delivery=way.delivery(server.port, CONNECTIONS))
         while True:
             pid = parent.start(tmp_path, "send", "letter", "--yes")
             time.sleep(dice.uniform(0.05, 0.7))

@@ -8,16 +8,16 @@ import resource
 import signal
 import sqlite3
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import PROGRAM, environment, letter, ok, relay, the_run
-from misbehaving import Connection, Misbehaving, delay, running, say, several
+from commands import begin, ended, letter, look, ok, relay, the_run, until
+from misbehaving import Hold, Misbehaving, delay, running, say, several
+from ways import Way
 
 CONNECTIONS = 2
 ACCEPT = say("250 2.0.0 Ok")
@@ -29,55 +29,6 @@ def person(number: int) -> str:
 
 def rows(count: int) -> str:
     return "".join(f"{person(number)},N\n" for number in range(count))
-
-
-class Hold:
-    """An action that tells when it is reached, and goes on when it may."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.may_go_on = threading.Event()
-
-    async def __call__(self, _: Connection) -> None:
-        self.reached.set()
-        while not self.may_go_on.is_set():
-            await delay(0.01)(_)
-
-
-def begin(where: Path, *words: str, **more: Any) -> "subprocess.Popen[str]":
-    """A command that is left running."""
-    return subprocess.Popen(
-        [*PROGRAM, *words],
-        cwd=where,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        **more,
-    )
-
-
-def ended(process: "subprocess.Popen[str]", seconds: float = 60) -> tuple[int, str, str]:
-    """Its exit status, and what it said; never a traceback."""
-    out, err = process.communicate(timeout=seconds)
-    assert "Traceback" not in err, err
-    assert "a fault of mailblast" not in err, err
-    return process.returncode, out, err
-
-
-def until(true: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait for something."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def look(where: Path, query: str) -> list[Any]:
-    """What stands in the ledger."""
-    with closing(sqlite3.connect(where / ".mailblast/ledger.db", timeout=30)) as ledger:
-        return [row[0] for row in ledger.execute(query)]
 
 
 def everyone_once(where: Path, server: Misbehaving, count: int) -> dict[str, int]:
@@ -139,10 +90,10 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
-def test_the_disk_is_full(small_disk: Path) -> None:
+def test_the_disk_is_full(small_disk: Path, way: Way) -> None:
     """When the disk fills up in mid-run no dot goes out any more; later it goes on."""
     with running({"dot": several(delay(0.01), ACCEPT)}) as server:
-        letter(small_disk, rows(300), delivery=relay(server.port, CONNECTIONS))
+        letter(small_disk, rows(300), delivery=way.delivery(server.port, CONNECTIONS))
         sending = begin(small_disk, "send", "letter", "--yes")
         until(lambda: server.copies.total() > 10)
         fill(small_disk / "ballast")
@@ -153,10 +104,10 @@ def test_the_disk_is_full(small_disk: Path) -> None:
         goes_on(small_disk, server)
 
 
-def test_no_file_may_grow(tmp_path: Path) -> None:
+def test_no_file_may_grow(tmp_path: Path, way: Way) -> None:
     """The same with a limit on the size of files, as a quota sets it."""
     with running() as server:
-        letter(tmp_path, rows(300), delivery=relay(server.port, CONNECTIONS))
+        letter(tmp_path, rows(300), delivery=way.delivery(server.port, CONNECTIONS))
         most = (700_000, 700_000)
         sending = begin(
             tmp_path,
@@ -172,10 +123,10 @@ def test_no_file_may_grow(tmp_path: Path) -> None:
 # --- Others who write ---------------------------------------------------------------------
 
 
-def test_locked_for_twenty_seconds(tmp_path: Path) -> None:
+def test_locked_for_twenty_seconds(tmp_path: Path, way: Way) -> None:
     """While another program holds the ledger nothing leaves; then both writes are there."""
     with running({"dot": several(delay(0.02), ACCEPT)}) as server:
-        letter(tmp_path, rows(40), delivery=relay(server.port, CONNECTIONS))
+        letter(tmp_path, rows(40), delivery=way.delivery(server.port, CONNECTIONS))
         sending = begin(tmp_path, "send", "letter", "--yes")
         until(lambda: server.copies)
         file = tmp_path / ".mailblast/ledger.db"
@@ -198,10 +149,10 @@ def test_locked_for_twenty_seconds(tmp_path: Path) -> None:
     assert set(server.copies.values()) == {1}
 
 
-def test_two_sends_at_once(tmp_path: Path) -> None:
+def test_two_sends_at_once(tmp_path: Path, way: Way) -> None:
     """One is refused with a sentence and status 2; nobody gets two copies."""
     with running({"dot": several(delay(0.05), ACCEPT)}) as server:
-        letter(tmp_path, rows(60), delivery=relay(server.port, CONNECTIONS))
+        letter(tmp_path, rows(60), delivery=way.delivery(server.port, CONNECTIONS))
         both = [begin(tmp_path, "send", "letter", "--yes") for _ in range(2)]
         found = sorted(ended(one) for one in both)
 
@@ -223,11 +174,11 @@ def test_two_first_commands_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 590], ids=["claimed", "not yet claimed"])
-def test_an_opt_out_while_it_is_under_way(tmp_path: Path, number: int) -> None:
+def test_an_opt_out_while_it_is_under_way(tmp_path: Path, way: Way, number: int) -> None:
     """Whoever opts out before MAIL FROM is suppressed, and the others get it all the same."""
     hold = Hold()
     with running({"dot": [several(hold, ACCEPT)]}) as server:
-        letter(tmp_path, rows(600), delivery=relay(server.port, connections=1))
+        letter(tmp_path, rows(600), delivery=way.delivery(server.port, connections=1))
         sending = begin(tmp_path, "send", "letter", "--yes")
         assert hold.reached.wait(30)
         claimed = look(tmp_path, "SELECT mailbox FROM deliveries WHERE owner IS NOT NULL")

@@ -130,16 +130,23 @@ class Dispatch:
     # --- Whose turn it is ------------------------------------------------------------------
 
     async def _work(self) -> None:
-        """One worker: a message at a time."""
-        while (taken := await self._next()) is not None:
-            await self._serve(*taken)
+        """One worker: a message at a time, those first that go where the last one went."""
+        last: str | None = None
+        while (taken := await self._next(last)) is not None:
+            destination, ready = taken
+            last = destination if ready.route.hosts else None  # a relay's lines fit all
+            await self._serve(destination, ready)
 
-    async def _next(self) -> Taken | None:
-        """The next message that may go, when it may; None when there will be no more."""
+    async def _next(self, prefer: str | None) -> Taken | None:
+        """The next message that may go, when it may; None when there will be no more.
+
+        `prefer` is where the worker has just given a line back: with more destinations than
+        connections each message would else need a new one.
+        """
         if self._over():
             self._wake()
             return None
-        taken = self._schedule.next(time.monotonic())
+        taken = self._schedule.next(time.monotonic(), prefer)
         if taken is not None:
             if self._idle:
                 self._wake()  # a window that has grown has room for more than one
@@ -276,10 +283,8 @@ class Dispatch:
         outcome = disposition.judge(
             answer.reply, answer.why, after_dot=after_dot, provider=provider
         )
-        if outcome is not None:
+        if outcome is not None:  # else `attempted` stands: doubtful
             self._conclude(destination, ready, outcome, line)
-        else:  # `attempted` stands: doubtful
-            self._standing.broke(ready.route, answer.why)
 
     def _conclude(
         self, destination: str, ready: Ready, outcome: Outcome, line: Line | None = None
