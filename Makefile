@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+N ?= 50000
 
 .PHONY: help demo test check lint bench million microseconds docs lock clean
 
@@ -49,7 +50,6 @@ lint: $(VENV)/dev
 check: lint test
 
 # They share what the tests have: a private Postfix.
-bench: N ?= 50000
 bench: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m bench.versus $(N)
 
