@@ -190,7 +190,7 @@ class Soak:
         left = self.messages - len(server.copies)
         share = 2 * left / (1 + self.kills - self.killed)
         enough = len(server.copies) + dice.uniform(0, share)
-        soon = time.monotonic() + (dice.uniform(0, 1) if dice.random() < 0.3 else 3600)
+        soon = time.monotonic() + (dice.uniform(0, 1) if dice.random() < 0.3 else 600)
         before = _doubtful(where) | server.doubts
         pid = parent.start(where, "send", "letter", "--yes")
         ended = Path(f"/proc/{pid}/exe")
