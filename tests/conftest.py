@@ -17,9 +17,9 @@ def pytest_runtest_makereport():
     return report
 
 
-@pytest.fixture(params=["relay", "direct"])
+@pytest.fixture(params=["relay"])
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
-    """Both ways to a receiver, one after the other."""
+    """The way to a receiver."""
     if request.param == "relay":
         yield Way()
     else:

@@ -287,10 +287,8 @@ class Dispatch:
         outcome = disposition.judge(
             answer.reply, answer.why, after_dot=after_dot, provider=provider
         )
-        if outcome is not None:
+        if outcome is not None:  # else `attempted` stands: doubtful
             self._conclude(destination, ready, outcome, line)
-        else:  # `attempted` stands: doubtful
-            self._standing.broke(ready.route, answer.why)
 
     def _conclude(
         self, destination: str, ready: Ready, outcome: Outcome, line: Line | None = None

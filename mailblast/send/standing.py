@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from mailblast import disposition
 from mailblast.breaker import Breaker
 from mailblast.compose import Due
 from mailblast.destination import Route
@@ -126,12 +125,6 @@ class Standing:
         elif route.hosts:  # of the silence of a relay the destination knows nothing
             self._silent(destination, outcome)
         self.judged(run, destination, due, outcome)
-
-    def broke(self, route: Route, why: str) -> None:
-        """A connection broke after the final dot: of the message nothing is known."""
-        if route.hosts:
-            silence = disposition.unreachable(why, 0, permanent=False)
-            self._silent(route.destination, silence)
 
     def accepted(self, run: Run, destination: str, due: Due) -> None:
         """The same for the most frequent outcome."""
