@@ -229,6 +229,7 @@ class Soak:
         have = set(server.copies)
         accepted, refused, doubtful = (_those(where, word) for word in _WORDS)
         assert accepted <= have <= accepted | doubtful
+        assert len(doubtful - server.doubts) == self.by_kills  # no doubt without a cause
         assert not have & refused
         assert len(accepted | refused | doubtful) == self.messages
         self.figures = {
