@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+N ?= 50000
 
-.PHONY: help demo test check lint bench million microseconds docs lock clean
+.PHONY: help demo test check lint bench million microseconds soak docs lock clean
 
 help:
 	@echo "make demo    watch a campaign go out, come back and add up (nothing leaves this machine)"
@@ -49,7 +50,6 @@ lint: $(VENV)/dev
 check: lint test
 
 # They share what the tests have: a private Postfix.
-bench: N ?= 50000
 bench: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m bench.versus $(N)
 
@@ -61,9 +61,9 @@ microseconds: N = 20000
 microseconds: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m bench.microseconds $(N)
 
-soak: N ?= 200000
-soak: KILLS ?= 100
-soak: VIA ?= relay
+soak: N = 200000
+soak: KILLS = 100
+soak: VIA = relay
 soak: $(VENV)/dev
 	@$(BIN)/python tests/soak.py $(N) $(KILLS) $(VIA)
 

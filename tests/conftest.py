@@ -17,9 +17,9 @@ def pytest_runtest_makereport():
     return report
 
 
-@pytest.fixture(params=["relay"])
+@pytest.fixture(params=["relay", "direct"])
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
-    """The way to a receiver."""
+    """Both ways to a receiver, one after the other."""
     if request.param == "relay":
         yield Way()
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from commands import letter, ok, the_run
-from misbehaving import running
+from misbehaving import Connection, close, delay, running, say, several
 from ways import DOMAINS, straight
 
 ROWS = "".join(f"r{n}@inbox.example,N\n" for n in range(6))
@@ -57,6 +57,30 @@ def test_more_destinations_than_connections(tmp_path: Path) -> None:
 
         assert server.copies.total() == 20 * len(DOMAINS)
         assert server.sessions < 5 * len(DOMAINS)
+
+
+def test_lines_that_break_while_others_use_them(tmp_path: Path) -> None:
+    """However often connections have to be opened anew, there are never more to a destination
+    than it may have, and nobody waits for one that another destination has."""
+    count = 0
+
+    async def break_off(connection: Connection) -> None:
+        nonlocal count
+        count += 1
+        await several(delay(0.005), say("250 2.0.0 Ok"))(connection)
+        if count % 7 == 0:
+            await close(connection)
+
+    rows = "".join(f"r{n}@{domain},N\n" for n in range(25) for domain in DOMAINS)
+    with running({"dot": break_off}) as server:
+        settings = relay(server.port, "connections = 1").replace(
+            "connections = 1", "connections = 8", 1
+        )
+        letter(tmp_path, rows, delivery=settings)
+        ok(tmp_path, "send", "letter", "--yes")
+
+        assert server.copies.total() == 25 * len(DOMAINS)
+        assert set(server.copies.values()) == {1}
 
 
 @pytest.mark.parametrize("reply", ["421 4.3.2 closing", "451 4.3.0 later"])

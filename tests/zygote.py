@@ -6,6 +6,7 @@ forked is a process like any other, killed by the same signal.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,17 +38,21 @@ class Zygote:
     """Forks one `mailblast` at a time."""
 
     process: subprocess.Popen[str]
+    running: int = 0  # the command's process number, 0 if none is
 
     def start(self, where: Path, *words: str) -> int:
         """Begin a command; returns its process number."""
         line = json.dumps([str(where), words, str(where / "log.txt")])
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        self.running = int(self.process.stdout.readline())
+        return self.running
 
     def status(self) -> int:
         """Wait for its end: the exit status, or minus the signal that killed it."""
-        return os.waitstatus_to_exitcode(int(self.process.stdout.readline()))
+        status = os.waitstatus_to_exitcode(int(self.process.stdout.readline()))
+        self.running = 0
+        return status
 
 
 @contextmanager
@@ -57,5 +62,10 @@ def zygote() -> Iterator[Zygote]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield Zygote(process)
-        process.stdin.close()
+        forking = Zygote(process)
+        try:
+            yield forking
+        finally:  # a test that fails leaves nothing running
+            if forking.running:
+                os.kill(forking.running, signal.SIGKILL)
+            process.stdin.close()

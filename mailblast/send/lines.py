@@ -17,7 +17,7 @@ IDLE = 5.0  # seconds without work after which a line is given back
 
 @dataclass(slots=True, eq=False)
 class Opened:
-    """A line, the route it was opened for, and what it has carried for each destination."""
+    """A line, the route it was lent for last, and what it has carried for each destination."""
 
     line: Line
     route: Route
@@ -49,22 +49,25 @@ class Lines:
         """A line for this route: one that rests, or a new one.  Raises ConnectionFailed.
 
         `limit` is how many there may be to its destination; whoever asks counts those that
-        carry a message, so that one that rests can always make room.
+        carry a message, so that one that rests can always make room.  So a line belongs to
+        the destination that it was lent for last, whatever it was opened for: else those of
+        one could all be lent to another, and there would be nothing to wait for.
         """
         resting = self._resting.get(route.way)
         while resting:
             opened = resting.pop()
             if opened.line.usable:
+                self._count(opened.route, -1)
+                opened.route = route
+                self._count(route, 1)
                 return opened
             self._leave(opened)
         return await self.open(route, limit)
 
     async def open(self, route: Route, limit: int) -> Opened:
         """A new line for this route.  Raises ConnectionFailed."""
-        while self._to[route.destination] >= limit:
-            await self._make_room(route.destination)
-        while self._open >= self._most:
-            await self._make_room(None)
+        while (full := self._to[route.destination] >= limit) or self._open >= self._most:
+            await self._make_room(route.destination if full else None)
         self._count(route, 1)
         try:
             return Opened(await self._carrier.open(route), route)
@@ -108,12 +111,15 @@ class Lines:
     async def _make_room(self, destination: str | None) -> None:
         """Leave the line that has rested longest, to this destination or of all."""
         resting = [
-            (some[0].used, way)
-            for way, some in self._resting.items()
-            if some and destination in (None, some[0].route.destination)
+            opened
+            for some in self._resting.values()
+            for opened in some
+            if destination in (None, opened.route.destination)
         ]
         if resting:
-            self._leave(self._resting[min(resting)[1]].popleft())
+            oldest = min(resting, key=lambda opened: opened.used)
+            self._resting[oldest.route.way].remove(oldest)
+            self._leave(oldest)
         if self._leaving:
             await asyncio.wait(self._leaving, return_when=asyncio.FIRST_COMPLETED)
 
