@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mailblast.destination import Carrier, Line, Route
 
+LENT = 0.05  # seconds from one look to the next while all lines are lent
 IDLE = 5.0  # seconds without work after which a line is given back
 
 
@@ -122,6 +123,8 @@ class Lines:
             self._leave(oldest)
         if self._leaving:
             await asyncio.wait(self._leaving, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(LENT)
 
     def _leave(self, opened: Opened) -> None:
         task = asyncio.get_running_loop().create_task(self._quit(opened))
