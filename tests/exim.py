@@ -3,8 +3,8 @@
     with Exim("b.example", address="127.0.3.2", port=…) as server:
         …                                            server.messages()
 
-Debian's package conflicts with Postfix's, so its program is unpacked instead of installed:
-`.ci/run` does it.  It takes any recipient in its domain into one Maildir.
+It takes any recipient in its domain into one Maildir.  `Exim.of(MailHost(…))` is one with
+people, forwards and routes; what it forwards has its return path rewritten (SRS).
 """
 
 import os
@@ -15,10 +15,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import unpacked
+from mail_host import QUEUE, WARNING, MailHost
 from postfix import OWNER, greets, until
 
-UNPACKED = Path(__file__).parents[1] / ".exim/usr/sbin/exim4"
-EXIM = str(UNPACKED) if UNPACKED.exists() else shutil.which("exim4", path="/usr/sbin")
+EXIM = unpacked.MTA / "exim4-daemon-light/usr/sbin/exim4"
 
 
 def _has_user() -> bool:
@@ -30,7 +31,7 @@ def _has_user() -> bool:
 
 
 needs_exim = pytest.mark.skipif(
-    EXIM is None or not _has_user(),
+    not EXIM.exists() or not _has_user(),
     reason="needs root, Exim and its user (.ci/run unpacks the one and adds the other)",
 )
 
@@ -52,6 +53,9 @@ keep_environment =
 tls_advertise_hosts = {tls}
 {certificate}
 acl_smtp_rcpt = rcpt
+"""
+
+_ANYBODY = """\
 begin acl
 rcpt:
   accept domains = {domain}
@@ -69,16 +73,73 @@ maildir:
   group = {owner}
 """
 
+_HOST = """\
+dsn_advertise_hosts = *
+delay_warning = {warning}s:1d
+received_headers_max = 15
+begin acl
+rcpt:
+  require verify = recipient
+  accept hosts = 127.0.0.0/8
+begin routers
+came_back:
+  driver = redirect
+  domains = {domain}
+  data = ${{if inbound_srs {{$local_part}} {{key}} {{$srs_recipient}}}}
+forwards:
+  driver = redirect
+  domains = {domain}
+  data = ${{lookup {{$local_part}} lsearch {{{home}/forwards}}}}
+people:
+  driver = manualroute
+  domains = {domain}
+  local_parts = lsearch;{home}/people
+  route_list = * {address} byname
+  self = send
+  transport = mailbox
+elsewhere:
+  driver = manualroute
+  domains = lsearch;{home}/routes
+  route_data = ${{lookup {{$domain}} lsearch {{{home}/routes}}}}
+  self = send
+  transport = smtp
+begin transports
+mailbox:
+  driver = smtp
+  protocol = lmtp
+  port = {lmtp}
+  allow_localhost
+smtp:
+  driver = smtp
+  port = {port}
+  allow_localhost
+  return_path = ${{if and {{ {{def:return_path}} {{eq {{$original_domain}} {{{domain}}}}} }} \
+    {{${{srs_encode {{key}} {{$return_path}} {{{domain}}}}}}} {{$return_path}}}}
+begin retry
+* * F,{queue}s,1s
+"""
+
 
 class Exim:
     """A mail host of one domain.  `certificate` is a PEM file with its key and chain."""
 
+    @classmethod
+    def of(cls, host: MailHost) -> "Exim":
+        """One with the duties of a mail host."""
+        return cls(host.domain, address=host.address, port=host.port, host=host)
+
     def __init__(
-        self, domain: str, *, address: str, port: int, certificate: Path | None = None
+        self,
+        domain: str,
+        *,
+        address: str,
+        port: int,
+        certificate: Path | None = None,
+        host: MailHost | None = None,
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mbex-", dir="/tmp"))
         self.address, self.port = address, port
-        self._domain, self._certificate = domain, certificate
+        self._domain, self._certificate, self._host = domain, certificate, host
 
     def __enter__(self) -> "Exim":
         # All of it belongs to nobody: it starts itself anew, without rights, to deliver.
@@ -86,12 +147,14 @@ class Exim:
         if self._certificate:
             shutil.copy(self._certificate, self.home / "server.pem")
         (self.home / "conf").write_text(self._settings())
+        if self._host:
+            self._tables(self._host)
         for path in (self.home, *self.home.iterdir()):
             os.chown(path, OWNER, OWNER)
         (self.home / "exim4").chmod(0o755)
         os.chown(self.home / "conf", 0, 0)  # it reads no settings that others may change
         self._process = subprocess.Popen(
-            [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf"],
+            [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf", "-q1s"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -115,9 +178,26 @@ class Exim:
         """What it has logged."""
         return "".join(path.read_text() for path in self.home.glob("*log"))
 
+    def queued(self) -> list[str]:
+        """What it still has to do."""
+        return [str(path) for path in (self.home / "spool/input").rglob("*-H")]
+
+    def _tables(self, host: MailHost) -> None:
+        for name, table in (
+            ("people", dict.fromkeys(host.people, "")),
+            ("forwards", host.forwards),
+            ("routes", host.routes),
+        ):
+            lines = (f"{key}: {value}\n" for key, value in table.items())
+            (self.home / name).write_text("".join(lines))
+
     def _settings(self) -> str:
         file = self._certificate and self.home / "server.pem"
-        return _SETTINGS.format(
+        host = self._host
+        return (_SETTINGS + (_HOST if host else _ANYBODY)).format(
+            lmtp=host.lmtp if host else 0,
+            queue=QUEUE,
+            warning=WARNING,
             owner=OWNER,
             home=self.home,
             domain=self._domain,
