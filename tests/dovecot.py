@@ -79,6 +79,7 @@ protocol lmtp {{
 plugin {{
   quota = count:User quota
   quota_vsizes = yes
+  sieve_extensions = +editheader
   sieve = file:~/sieve;active=~/.dovecot.sieve
 }}
 """

@@ -141,7 +141,7 @@ class Sendmail:
             check=True,
         )
         (etc / "sendmail.cf").write_text(made.stdout)
-        (etc / "aliases").write_text(f"postmaster\t{host.people[0]}\n")
+        (etc / "aliases").write_text("postmaster\t/dev/null\n")
         (etc / "service.switch").write_text("hosts files\naliases files\n")
         routes = (f"{domain}\tesmtp:[{to}]\n" for domain, to in host.routes.items())
         (etc / "mailertable").write_text("".join(routes))
