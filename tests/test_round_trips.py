@@ -277,6 +277,16 @@ def test_nobody_is_suppressed_who_must_not_be(imported: Path) -> None:
     assert suppressed(imported) == SUPPRESSED
 
 
+def test_a_reply_proves_delivery(imported: Path) -> None:
+    """Whoever replied is marked so, and nobody else."""
+    ledger = Ledger(imported / ".mailblast")
+    run = ledger.runs.all()[-1].number
+    marked = {d.mailbox for d in ledger.deliveries.those(run, *Disposition) if d.marks}
+    ledger.close()
+
+    assert marked == {at(name, "chatty@{}") for name in HOSTS}
+
+
 def test_it_adds_up(imported: Path) -> None:
     """The report has every row once, and every reason that the ledger has."""
     found = the_run(imported)
