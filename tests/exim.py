@@ -3,7 +3,7 @@
     with Exim("b.example", address="127.0.3.2", port=…) as server:
         …                                            server.messages()
 
-It takes any recipient in its domain into one Maildir.  `Exim.of(MailHost(…))` is one with
+It takes any recipient in its domain into one Maildir.  `EximHost(MailHost(…))` is one with
 people, forwards and routes; what it forwards has its return path rewritten (SRS).
 """
 
@@ -53,9 +53,6 @@ keep_environment =
 tls_advertise_hosts = {tls}
 {certificate}
 acl_smtp_rcpt = rcpt
-"""
-
-_ANYBODY = """\
 begin acl
 rcpt:
   accept domains = {domain}
@@ -73,7 +70,68 @@ maildir:
   group = {owner}
 """
 
-_HOST = """\
+
+class Exim:
+    """A mail host of one domain.  `certificate` is a PEM file with its key and chain."""
+
+    def __init__(
+        self, domain: str, *, address: str, port: int, certificate: Path | None = None
+    ) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="mbex-", dir="/tmp"))
+        self.address, self.port = address, port
+        self._domain, self._certificate = domain, certificate
+
+    def __enter__(self) -> "Exim":
+        # All of it belongs to nobody: it starts itself anew, without rights, to deliver.
+        shutil.copy(str(EXIM), self.home / "exim4")
+        if self._certificate:
+            shutil.copy(self._certificate, self.home / "server.pem")
+        (self.home / "conf").write_text(self._settings())
+        for path in (self.home, *self.home.iterdir()):
+            os.chown(path, OWNER, OWNER)
+        (self.home / "exim4").chmod(0o755)
+        os.chown(self.home / "conf", 0, 0)  # it reads no settings that others may change
+        self._process = subprocess.Popen(
+            [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf", "-q1s"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            until(lambda: greets(self.address, self.port), "Exim does not answer")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def messages(self) -> list[bytes]:
+        """The messages that it has delivered."""
+        return [path.read_bytes() for path in sorted((self.home / "mail").glob("new/*"))]
+
+    def log(self) -> str:
+        """What it has logged."""
+        return "".join(path.read_text() for path in self.home.glob("*log"))
+
+    def _settings(self) -> str:
+        file = self._certificate and self.home / "server.pem"
+        return _SETTINGS.format(
+            owner=OWNER,
+            home=self.home,
+            domain=self._domain,
+            address=self.address,
+            port=self.port,
+            tls="*" if file else "",
+            certificate=f"tls_certificate = {file}\ntls_privatekey = {file}"
+            if file
+            else "",
+        )
+
+
+_HOST_SETTINGS = """\
 dsn_advertise_hosts = *
 delay_warning = {warning}s:1d
 received_headers_max = 15
@@ -120,91 +178,34 @@ begin retry
 """
 
 
-class Exim:
-    """A mail host of one domain.  `certificate` is a PEM file with its key and chain."""
+class EximHost(Exim):
+    """A mail host with the duties of a `MailHost`."""
 
-    @classmethod
-    def of(cls, host: MailHost) -> "Exim":
-        """One with the duties of a mail host."""
-        return cls(host.domain, address=host.address, port=host.port, host=host)
-
-    def __init__(
-        self,
-        domain: str,
-        *,
-        address: str,
-        port: int,
-        certificate: Path | None = None,
-        host: MailHost | None = None,
-    ) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="mbex-", dir="/tmp"))
-        self.address, self.port = address, port
-        self._domain, self._certificate, self._host = domain, certificate, host
-
-    def __enter__(self) -> "Exim":
-        # All of it belongs to nobody: it starts itself anew, without rights, to deliver.
-        shutil.copy(str(EXIM), self.home / "exim4")
-        if self._certificate:
-            shutil.copy(self._certificate, self.home / "server.pem")
-        (self.home / "conf").write_text(self._settings())
-        if self._host:
-            self._tables(self._host)
-        for path in (self.home, *self.home.iterdir()):
-            os.chown(path, OWNER, OWNER)
-        (self.home / "exim4").chmod(0o755)
-        os.chown(self.home / "conf", 0, 0)  # it reads no settings that others may change
-        self._process = subprocess.Popen(
-            [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf", "-q1s"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            until(lambda: greets(self.address, self.port), "Exim does not answer")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def messages(self) -> list[bytes]:
-        """The messages that it has delivered."""
-        return [path.read_bytes() for path in sorted((self.home / "mail").glob("new/*"))]
-
-    def log(self) -> str:
-        """What it has logged."""
-        return "".join(path.read_text() for path in self.home.glob("*log"))
+    def __init__(self, host: MailHost) -> None:
+        super().__init__(host.domain, address=host.address, port=host.port)
+        self._host = host
 
     def queued(self) -> list[str]:
         """What it still has to do."""
         return [str(path) for path in (self.home / "spool/input").rglob("*-H")]
 
-    def _tables(self, host: MailHost) -> None:
-        for name, table in (
-            ("people", dict.fromkeys(host.people, "")),
-            ("forwards", host.forwards),
-            ("routes", host.routes),
-        ):
+    def _settings(self) -> str:
+        host = self._host
+        tables = {
+            "people": dict.fromkeys(host.people, ""),
+            "forwards": host.forwards,
+            "routes": host.routes,
+        }
+        for name, table in tables.items():
             lines = (f"{key}: {value}\n" for key, value in table.items())
             (self.home / name).write_text("".join(lines))
-
-    def _settings(self) -> str:
-        file = self._certificate and self.home / "server.pem"
-        host = self._host
-        return (_SETTINGS + (_HOST if host else _ANYBODY)).format(
-            lmtp=host.lmtp if host else 0,
+        general = super()._settings().partition("begin acl\n")[0]
+        return general + _HOST_SETTINGS.format(
+            home=self.home,
+            domain=host.domain,
+            address=host.address,
+            port=host.port,
+            lmtp=host.lmtp,
             queue=QUEUE,
             warning=WARNING,
-            owner=OWNER,
-            home=self.home,
-            domain=self._domain,
-            address=self.address,
-            port=self.port,
-            tls="*" if file else "",
-            certificate=f"tls_certificate = {file}\ntls_privatekey = {file}"
-            if file
-            else "",
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dovecot import Box, Dovecot
-from exim import Exim
+from exim import EximHost
 from mail_host import MailHost
 from nameservers import Nameservers
 from opensmtpd import OpenSmtpd
@@ -28,7 +28,7 @@ from sendmail import Sendmail
 SHOP, FAR = "127.0.6.1", "127.0.6.2"
 HOSTS = {
     "postfix": ("127.0.6.3", Postfix.of),
-    "exim": ("127.0.6.4", Exim.of),
+    "exim": ("127.0.6.4", EximHost),
     "opensmtpd": ("127.0.6.5", OpenSmtpd),
     "sendmail": ("127.0.6.6", Sendmail),
 }
