@@ -133,7 +133,8 @@ class Composer:
         if isinstance(written, Refusal):
             return written
         header, body = written
-        unsigned = self._signer and self._signer.prepare(header, body, int(due.dated))
+        signer, at = self._signer, int(due.dated)
+        unsigned = signer.prepare(header, body, at) if signer else None
         return _Draft(due, tags, header_lines(header), body, unsigned)
 
     def _signature(self, draft: _Draft | Refusal) -> bytes:
