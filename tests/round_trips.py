@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from dovecot import Box, Dovecot
 from exim import EximHost
 from mail_host import MailHost
+from mailboxes import Box, Mailboxes
 from nameservers import Nameservers
 from opensmtpd import OpenSmtpd
 from postfix import Postfix, free_port, inline, until
@@ -68,7 +68,7 @@ class Abroad:
     def __init__(self) -> None:
         self.port = free_port()
         self.servers: dict[str, Any] = {}
-        self.boxes: dict[str, Dovecot] = {}
+        self.boxes: dict[str, Mailboxes] = {}
         self._running: list[Any] = []
 
     def __enter__(self) -> "Abroad":
@@ -145,14 +145,14 @@ class Abroad:
                 rcpt_options=[f"NOTIFY={notify}", f"ORCPT=rfc822;{address}"],
             )
 
-    def _boxes(self, name: str) -> Dovecot:
+    def _boxes(self, name: str) -> Mailboxes:
         domain = f"{name}.example"
         boxes = {
             who: Box(10 if who == "full" else 0, sieve.replace("{me}", f"{who}@{domain}"))
             for who, sieve in _SIEVE.items()
         }
         address = HOSTS[name][0]
-        return Dovecot(
+        return Mailboxes(
             boxes,
             address=address,
             hostname=f"box.{domain}",

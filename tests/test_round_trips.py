@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from commands import letter, ok, the_run
-from dovecot import needs_dovecot
 from exim import needs_exim
+from mailboxes import needs_mailboxes
 from nameservers import needs_nameservers
 from opensmtpd import needs_opensmtpd
 from postfix import needs_postfix
@@ -31,7 +31,7 @@ pytestmark = [
     needs_exim,
     needs_opensmtpd,
     needs_sendmail,
-    needs_dovecot,
+    needs_mailboxes,
     pytest.mark.xdist_group("round trips"),
 ]
 

@@ -1,10 +1,11 @@
-"""A real Dovecot for a test: an instance of its own, which nothing of the system's knows.
+"""The mailboxes behind a mail host of a test: a Dovecot that is spoken to by LMTP.
 
-    with Dovecot({"anna": Box(), "full": Box(quota=10)}, submission=("127.0.0.1", port)) as box:
-        …                                         box.lmtp, box.imap, .messages("anna"), .log()
+    with Mailboxes({"anna": Box(), "full": Box(quota=10)}, submission=("127.0.0.1", port)) as boxes:
+        …                                              boxes.lmtp, .messages("anna"), .log()
 
-Its configuration and mailboxes lie in a directory that is removed in the end; it listens on
-127.0.0.1 or `address` only.  A user is a local part: of an address the domain does not count.
+They have quotas and Sieve scripts.  A mailbox is a local part: of an address the domain does
+not count.  All of it lies in a directory that is removed in the end; it listens on 127.0.0.1
+or `address` only.
 """
 
 import os
@@ -21,24 +22,20 @@ from postfix import OWNER, free_port, until
 DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _MODULES = Path("/usr/lib/dovecot/modules")
 
-needs_dovecot = pytest.mark.skipif(
+needs_mailboxes = pytest.mark.skipif(
     DOVECOT is None
     or os.geteuid() != 0
     or not (_MODULES / "lib90_sieve_plugin.so").exists(),
-    reason="needs root and Dovecot "
-    "(apt-get install dovecot-imapd dovecot-lmtpd dovecot-sieve)",
+    reason="needs root and Dovecot (apt-get install dovecot-lmtpd dovecot-sieve)",
 )
-
-PASSWORD = "a canary's word"
 
 _SETTINGS = """\
 base_dir = {home}/run
 state_dir = {home}/state
 log_path = {home}/log
-protocols = imap lmtp
+protocols = lmtp
 listen = {address}
 ssl = no
-disable_plaintext_auth = no
 auth_username_format = %Ln
 first_valid_uid = 1
 mail_home = {home}/mail/%Ln
@@ -49,7 +46,7 @@ postmaster_address = postmaster@{hostname}
 submission_host = {submission}
 passdb {{
   driver = passwd-file
-  args = username_format=%Ln {home}/users
+  args = {home}/users
 }}
 userdb {{
   driver = passwd-file
@@ -59,15 +56,6 @@ service lmtp {{
   inet_listener lmtp {{
     address = {address}
     port = {lmtp}
-  }}
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = 0
   }}
 }}
 service anvil {{
@@ -93,8 +81,8 @@ class Box:
     sieve: str = ""
 
 
-class Dovecot:
-    """Mailboxes behind LMTP and IMAP.  `submission` is where its own mail goes (replies)."""
+class Mailboxes:
+    """Whose mailbox is what.  `submission` is where mail of their own goes (replies)."""
 
     def __init__(
         self,
@@ -106,12 +94,12 @@ class Dovecot:
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mbdc-", dir="/tmp"))
         self.address = address
-        self.lmtp, self.imap = free_port(), free_port()
+        self.lmtp = free_port()
         self._boxes, self._hostname = boxes, hostname
         self._submission = ":".join(map(str, submission or ()))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Dovecot":
+    def __enter__(self) -> "Mailboxes":
         self.home.chmod(0o755)  # it delivers as `nobody`
         (self.home / "mail").mkdir()
         os.chown(self.home / "mail", OWNER, OWNER)
@@ -151,13 +139,11 @@ class Dovecot:
             hostname=self._hostname,
             submission=self._submission,
             lmtp=self.lmtp,
-            imap=self.imap,
         )
         (self.home / "conf").write_text(settings)
         (self.home / "users").write_text(
             "".join(
-                f"{name}:{{PLAIN}}{PASSWORD}:{OWNER}:{OWNER}::::"
-                f"userdb_quota_rule=*:bytes={box.quota}\n"
+                f"{name}::{OWNER}:{OWNER}::::userdb_quota_rule=*:bytes={box.quota}\n"
                 for name, box in self._boxes.items()
             )
         )
