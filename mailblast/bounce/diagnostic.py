@@ -48,6 +48,12 @@ _DATA = re.compile(
     | step:[ ]data | \[body\] | \(data\)""",
     re.IGNORECASE | re.VERBOSE,
 )
+# Before RCPT: Postfix's and Exim's words, and a transcript of Sendmail's.
+_MAIL = re.compile(
+    r"""in[ ]reply[ ]to[ ](?:end[ ]of[ ])?MAIL[ ]FROM | after[ ]MAIL[ ]FROM
+    | ^>>>[ ]MAIL[ ]FROM:[^\n]*\n<<<[ ][45]""",
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
+)
 _RCPT = re.compile(r"\bRCPT(?![^\W_])|does not like recipient", re.IGNORECASE)
 
 
@@ -102,3 +108,8 @@ def after_data(text: str) -> bool:
 def to_rcpt(text: str) -> bool:
     """Whether it was said of an address, in answer to RCPT."""
     return _RCPT.search(text) is not None
+
+
+def to_mail(text: str) -> bool:
+    """Whether it was said of the sender, in answer to MAIL: no recipient was named yet."""
+    return _MAIL.search(text) is not None and not to_rcpt(text)

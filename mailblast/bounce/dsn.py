@@ -17,6 +17,7 @@ from mailblast.bounce.notice import Kind, Notice, Report
 from mailblast.bounce.parts import fields, text
 from mailblast.bounce.verdict import Finding
 from mailblast.errors import Refusal
+from mailblast.reason import Reason
 from mailblast.smtp.reply import printable
 
 # Other reports may carry a delivery status among what they return; it is not theirs.
@@ -182,9 +183,21 @@ def _report(
             original=original,
             mta=_untyped(group.get("remote-mta") or first.get("reporting-mta", "")),
             reporting=_untyped(first.get("reporting-mta", "")),
+            reason=Reason.SYSTEM_ERROR if _program(group, final) else None,
         ),
         rule,
     )
+
+
+def _program(group: Group, final: str) -> bool:
+    """Whether it was a program of the recipient's or a file that failed.
+
+    Final-Recipient is then a pipe or a path, or the diagnostic is the exit of a process
+    (x-unix: Sendmail, Postfix).
+    """
+    kind = group.get("diagnostic-code", "").partition(";")[0].strip().lower()
+    path = final.lstrip('"')
+    return path.startswith("|") or (path[:1] == "/" and "@" not in path) or kind == "x-unix"
 
 
 # Values

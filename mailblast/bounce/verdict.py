@@ -5,10 +5,11 @@ it is over (RFC 3464 §2.3.3).  Words are those of the diagnostic; only where th
 nothing do those of the explanation count.
 """
 
+import re
 from dataclasses import dataclass
 
 from mailblast.bounce import diagnostic
-from mailblast.bounce.diagnostic import after_data, to_rcpt
+from mailblast.bounce.diagnostic import after_data, to_mail, to_rcpt
 from mailblast.bounce.notice import Report
 from mailblast.reason import Meaning, Reason, meaning
 from mailblast.smtp.reply import printable
@@ -22,6 +23,15 @@ _NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
+# What is said of an address or a domain, be it the sender's: in answer to MAIL it is (RFC 5321
+# §3.3: the recipients are named afterwards).
+_OF_RECIPIENT = frozenset(
+    {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
+)
+_SENDER_REFUSED = Meaning(
+    Reason.POLICY_AUTH, Reason.POLICY_AUTH.scope, "in answer to MAIL", pause=True
+)
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,11 @@ class Finding:
     reporting: str = ""
     reason: Reason | None = None
     filter: bool = False
+
+    @property
+    def told(self) -> tuple[str, str, str]:
+        """All that was said, where the command may stand that it answered."""
+        return self.said, self.around, self.context
 
 
 def report(finding: Finding, rule: str) -> Report:
@@ -72,13 +87,29 @@ def report(finding: Finding, rule: str) -> Report:
 
 
 def _meaning(finding: Finding, words: str, code: int, status: str) -> Meaning:
-    means = meaning(code, status, " ".join(words.split()))
+    # Where the diagnostic has no words, those beside the recipient stand in their place.
+    beside = finding.around if finding.around != finding.context else ""
+    means = _read(words if _tells(words) else beside or words, code, status)
     if means.reason in _VAGUE and finding.around:
-        second = meaning(0, "", " ".join(finding.around.split()))
+        second = _read(finding.around)
         means = means if second.reason in _VAGUE else second
+    elif means.reason is Reason.INVALID_RECIPIENT and finding.context:
+        second = _read(finding.context)
+        means = second if second.reason is Reason.MAILBOX_INACTIVE else means
     if means.reason is Reason.OTHER and finding.reason is not None:
         return Meaning(finding.reason, finding.reason.scope)
+    if means.reason in _OF_RECIPIENT and any(map(to_mail, finding.told)):
+        return _SENDER_REFUSED
     return means
+
+
+def _read(words: str, code: int = 0, status: str = "") -> Meaning:
+    return meaning(code, status, " ".join(words.split()))
+
+
+def _tells(words: str) -> bool:
+    """Whether there is a word in it, and not only codes, dots and dashes."""
+    return _WORD.search(words) is not None
 
 
 def _specific(status: str, said: str, around: str) -> str:
@@ -113,9 +144,8 @@ def _dead(finding: Finding, means: Meaning, status: str) -> bool:
     """
     if means.reason is Reason.DOMAIN_INVALID:
         return True
-    told = (finding.said, finding.around, finding.context)
-    if means.reason is not Reason.INVALID_RECIPIENT or any(map(after_data, told)):
+    if means.reason is not Reason.INVALID_RECIPIENT or any(map(after_data, finding.told)):
         return False
-    if status in _NO_SUCH_ADDRESS or any(map(to_rcpt, told)):
+    if status in _NO_SUCH_ADDRESS or any(map(to_rcpt, finding.told)):
         return True
     return not (diagnostic.code(finding.said) or means.generic or finding.filter)
