@@ -42,19 +42,23 @@ _CODES = (
     re.compile(r"(?<![\w.@/:+$-])([245][0-5]\d)(?=[ -][^\s\d]|$)"),
 )
 _STATUSES = re.compile(rf"(?<![\d.])({_STATUS})")
+# "(state 14)" is how Gmail's notices named the command that was answered (Sisimai's table).
 _DATA = re.compile(
     r"""end[ ]of[ ]data | \bin[ ]reply[ ]to[ ](?:end[ ]of[ ])?data | (?:final|after)[ ]data
     | data[ ]command | command[ ]+data | \bafter[ ]i[ ]sent[ ]the[ ]message
-    | step:[ ]data | \[body\] | \(data\)""",
+    | step:[ ]data | \[body\] | \(data\) | \(state[ ]1[5-8]\)""",
     re.IGNORECASE | re.VERBOSE,
 )
 # Before RCPT: Postfix's and Exim's words, and a transcript of Sendmail's.
 _MAIL = re.compile(
-    r"""in[ ]reply[ ]to[ ](?:end[ ]of[ ])?MAIL[ ]FROM | after[ ]MAIL[ ]FROM
+    r"""in[ ]reply[ ]to[ ](?:end[ ]of[ ])?MAIL[ ]FROM | after[ ]MAIL[ ]FROM | \(state[ ]13\)
     | ^>>>[ ]MAIL[ ]FROM:[^\n]*\n<<<[ ][45]""",
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
-_RCPT = re.compile(r"\bRCPT(?![^\W_])|does not like recipient", re.IGNORECASE)
+# Whoever answers DATA with "no valid recipients" has refused them before.
+_RCPT = re.compile(
+    r"\bRCPT(?![^\W_])|does not like recipient|no valid recipients|\(state 14\)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

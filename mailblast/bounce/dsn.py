@@ -58,6 +58,7 @@ _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 _TYPED = re.compile(r"\s*[A-Za-z][\w-]{0,39}\s*;\s*")
 _TYPED_ADDRESS = re.compile(r"\s*([A-Za-z][\w-]{0,39})\s*[;:]\s*(.*)", re.DOTALL)
 _ANGLED = re.compile(r"<([^<>]*)>")
+_PROGRAM = re.compile(r'"?(?:\||/[^@=]+$)')
 _XTEXT = re.compile(r"\+(2B|3D)")
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 
@@ -196,8 +197,8 @@ def _program(group: Group, final: str) -> bool:
     (x-unix: Sendmail, Postfix).
     """
     kind = group.get("diagnostic-code", "").partition(";")[0].strip().lower()
-    path = final.lstrip('"')
-    return path.startswith("|") or (path[:1] == "/" and "@" not in path) or kind == "x-unix"
+    # An X.400 address, "/C=de/…", is no path.
+    return _PROGRAM.match(final) is not None or kind == "x-unix"
 
 
 # Values

@@ -23,6 +23,8 @@ _NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
+# That time has passed is no cause.
+_NO_CAUSE = frozenset({Reason.OTHER, Reason.EXPIRED})
 # What is said of an address or a domain, be it the sender's: in answer to MAIL it is (RFC 5321
 # §3.3: the recipients are named afterwards).
 _OF_RECIPIENT = frozenset(
@@ -96,7 +98,7 @@ def _meaning(finding: Finding, words: str, code: int, status: str) -> Meaning:
     elif means.reason is Reason.INVALID_RECIPIENT and finding.context:
         second = _read(finding.context)
         means = second if second.reason is Reason.MAILBOX_INACTIVE else means
-    if means.reason is Reason.OTHER and finding.reason is not None:
+    if finding.reason is not None and means.reason in _NO_CAUSE:
         return Meaning(finding.reason, finding.reason.scope)
     if means.reason in _OF_RECIPIENT and any(map(to_mail, finding.told)):
         return _SENDER_REFUSED
