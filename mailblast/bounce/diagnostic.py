@@ -49,15 +49,19 @@ _DATA = re.compile(
     | step:[ ]data | \[body\] | \(data\) | \(state[ ]1[5-8]\)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_OF_FILTER = re.compile(r"\b550 : User unknown", re.IGNORECASE)
 # Before RCPT: Postfix's and Exim's words, and a transcript of Sendmail's.
 _MAIL = re.compile(
     r"""in[ ]reply[ ]to[ ](?:end[ ]of[ ])?MAIL[ ]FROM | after[ ]MAIL[ ]FROM | \(state[ ]13\)
     | ^>>>[ ]MAIL[ ]FROM:[^\n]*\n<<<[ ][45]""",
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
-# Whoever answers DATA with "no valid recipients" has refused them before.
+# Whoever answers DATA with "no valid recipients" has refused them before; 542 is a code of
+# MessageLabs's for RCPT.
 _RCPT = re.compile(
-    r"\bRCPT(?![^\W_])|does not like recipient|no valid recipients|\(state 14\)", re.IGNORECASE
+    r"""\bRCPT(?![^\W_]) | does[ ]not[ ]like[ ]recipient | no[ ]valid[ ]recipients
+    | \(state[ ]14\) | \b542[ ]\S{3,320}[ ]Rejected""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -117,3 +121,9 @@ def to_rcpt(text: str) -> bool:
 def to_mail(text: str) -> bool:
     """Whether it was said of the sender, in answer to MAIL: no recipient was named yet."""
     return _MAIL.search(text) is not None and not to_rcpt(text)
+
+
+def of_filter(text: str) -> bool:
+    """Whether a filter says it that the recipient has set: KDDI's (au.com) names no address
+    in its "550 : User unknown", while of nobody it says "550 <…>: User unknown"."""
+    return _OF_FILTER.search(text) is not None

@@ -185,6 +185,7 @@ def _report(
             mta=_untyped(group.get("remote-mta") or first.get("reporting-mta", "")),
             reporting=_untyped(first.get("reporting-mta", "")),
             reason=Reason.SYSTEM_ERROR if _program(group, final) else None,
+            nobody=group.get("x-powermta-bouncecategory", "").strip() == "bad-mailbox",
         ),
         rule,
     )

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from mailblast.bounce import diagnostic
-from mailblast.bounce.diagnostic import after_data, to_mail, to_rcpt
+from mailblast.bounce.diagnostic import after_data, of_filter, to_mail, to_rcpt
 from mailblast.bounce.notice import Report
 from mailblast.reason import Meaning, Reason, meaning
 from mailblast.smtp.reply import printable
@@ -20,6 +20,7 @@ _OVER = frozenset({"failed", "delayed"})
 # RFC 3463 §3.2: the mailbox or the domain does not exist, or has moved; Microsoft's 5.1.10
 # and 5.1.351: not found by the destination.
 _NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
+_IS_THERE = ".2.1"  # the mailbox exists, and takes nothing
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
@@ -43,7 +44,7 @@ class Finding:
     `said` is the diagnostic, `around` the words of the explanation that concern this
     recipient, `context` all that was said where nobody else is concerned, `reason` what the
     form of a notice says by itself; `filter` is true of what a filter in front of the
-    mailboxes says.
+    mailboxes says, `nobody` where the reporter itself judged that no such mailbox exists.
     """
 
     recipient: str
@@ -57,6 +58,7 @@ class Finding:
     reporting: str = ""
     reason: Reason | None = None
     filter: bool = False
+    nobody: bool = False
 
     @property
     def told(self) -> tuple[str, str, str]:
@@ -148,6 +150,8 @@ def _dead(finding: Finding, means: Meaning, status: str) -> bool:
         return True
     if means.reason is not Reason.INVALID_RECIPIENT or any(map(after_data, finding.told)):
         return False
-    if status in _NO_SUCH_ADDRESS or any(map(to_rcpt, finding.told)):
+    if status in _NO_SUCH_ADDRESS and not of_filter(finding.said):
+        return True
+    if any(map(to_rcpt, finding.told)) or (finding.nobody and status[1:] != _IS_THERE):
         return True
     return not (diagnostic.code(finding.said) or means.generic or finding.filter)
