@@ -44,23 +44,23 @@ _CODES = (
 _STATUSES = re.compile(rf"(?<![\d.])({_STATUS})")
 # "(state 14)" is how Gmail's notices named the command that was answered (Sisimai's table).
 _DATA = re.compile(
-    r"""end[ ]of[ ]data | \bin[ ]reply[ ]to[ ](?:end[ ]of[ ])?data | (?:final|after)[ ]data
-    | data[ ]command | command[ ]+data | \bafter[ ]i[ ]sent[ ]the[ ]message
-    | step:[ ]data | \[body\] | \(data\) | \(state[ ]1[5-8]\)""",
+    r"""end\s+of\s+data | \bin\s+reply\s+to\s+(?:end\s+of\s+)?data | (?:final|after)\s+data
+    | data\s+command | command\s+data | \bafter\s+i\s+sent\s+the\s+message
+    | step:\s+data | \[body\] | \(data\) | \(state\s+1[5-8]\)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _OF_FILTER = re.compile(r"\b550 : User unknown", re.IGNORECASE)
 # Before RCPT: Postfix's and Exim's words, and a transcript of Sendmail's.
 _MAIL = re.compile(
-    r"""in[ ]reply[ ]to[ ](?:end[ ]of[ ])?MAIL[ ]FROM | after[ ]MAIL[ ]FROM | \(state[ ]13\)
+    r"""in\s+reply\s+to\s+MAIL\s+FROM | after\s+MAIL\s+FROM | \(state\s+13\)
     | ^>>>[ ]MAIL[ ]FROM:[^\n]*\n<<<[ ][45]""",
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
 # Whoever answers DATA with "no valid recipients" has refused them before; 542 is a code of
 # MessageLabs's for RCPT.
 _RCPT = re.compile(
-    r"""\bRCPT(?![^\W_]) | does[ ]not[ ]like[ ]recipient | no[ ]valid[ ]recipients
-    | \(state[ ]14\) | \b542[ ]\S{3,320}[ ]Rejected""",
+    r"""\bRCPT(?![^\W_]) | does\s+not\s+like\s+recipient | no\s+valid\s+recipients
+    | \(state\s+14\) | \b542[ ]\S{3,320}\s+Rejected""",
     re.IGNORECASE | re.VERBOSE,
 )
 
