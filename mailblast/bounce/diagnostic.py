@@ -45,7 +45,7 @@ _STATUSES = re.compile(rf"(?<![\d.])({_STATUS})")
 # "(state 14)" is how Gmail's notices named the command that was answered (Sisimai's table).
 _DATA = re.compile(
     r"""end\s+of\s+data | \bin\s+reply\s+to\s+(?:end\s+of\s+)?data | (?:final|after)\s+data
-    | data\s+command | command\s+data | \bafter\s+i\s+sent\s+the\s+message
+    | data\s+command | command[ ]+data | \bafter\s+i\s+sent\s+the\s+message
     | step:\s+data | \[body\] | \(data\) | \(state\s+1[5-8]\)""",
     re.IGNORECASE | re.VERBOSE,
 )

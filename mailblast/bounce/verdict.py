@@ -91,19 +91,28 @@ def report(finding: Finding, rule: str) -> Report:
 
 
 def _meaning(finding: Finding, words: str, code: int, status: str) -> Meaning:
-    # Where the diagnostic has no words, those beside the recipient stand in their place.
-    beside = finding.around if finding.around != finding.context else ""
-    means = _read(words if _tells(words) else beside or words, code, status)
+    means = _read(words, code, status) if _tells(words) else _beside(finding, code, status)
     if means.reason in _VAGUE and finding.around:
         second = _read(finding.around)
         means = means if second.reason in _VAGUE else second
-    elif means.reason is Reason.INVALID_RECIPIENT and finding.context:
-        second = _read(finding.context)
-        means = second if second.reason is Reason.MAILBOX_INACTIVE else means
     if finding.reason is not None and means.reason in _NO_CAUSE:
         return Meaning(finding.reason, finding.reason.scope)
     if means.reason in _OF_RECIPIENT and any(map(to_mail, finding.told)):
         return _SENDER_REFUSED
+    return means
+
+
+def _beside(finding: Finding, code: int, status: str) -> Meaning:
+    """Where the diagnostic has no words, those beside the recipient stand in their place.
+
+    Below "the account is disabled" there may stand of the recipient "550 user unknown".
+    """
+    if finding.around == finding.context:
+        return _read("", code, status)
+    means = _read(finding.around, code, status)
+    if means.reason is Reason.INVALID_RECIPIENT:
+        second = _read(finding.context.partition(finding.recipient)[0])
+        return second if second.reason is Reason.MAILBOX_INACTIVE else means
     return means
 
 
