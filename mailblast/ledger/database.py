@@ -41,6 +41,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
            WHERE disposition IN ('queued', 'deferred') AND owner IS NULL""",
         "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
     ),
+    2: (
+        "ALTER TABLE returned ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE returned ADD COLUMN tied TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE returned ADD COLUMN delivery INTEGER",
+        "ALTER TABLE returned ADD COLUMN text TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX ix_returned_delivery ON returned (delivery)",
+    ),
 }
 
 

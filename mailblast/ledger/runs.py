@@ -121,6 +121,14 @@ class Runs:
             if name
         }
 
+    def marks(self, number: int) -> dict[str, int]:
+        """How many deliveries have each mark, `complained` and the like."""
+        found: Counter[str] = Counter()
+        for marks, count in self._counted(number, deliveries.c.marks):
+            for mark in marks.split():
+                found[mark] += count
+        return dict(found)
+
     def destinations(self, number: int) -> dict[str, dict[Disposition, int]]:
         """The dispositions of each destination; rows without a domain are left out."""
         with self._database.reading() as connection:
