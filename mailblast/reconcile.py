@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mailblast import tie
 from mailblast.bounce import Kind
+from mailblast.bounce.parts import MAX_READ
 from mailblast.errors import LedgerError, Refusal
 from mailblast.judging import judged
 from mailblast.ledger import Change, Ledger
@@ -77,7 +78,7 @@ class Reconcile:
         def contents() -> Iterator[list[bytes]]:
             for fresh in self._fresh(mails):
                 ahead.append(fresh)
-                yield [mail.content for mail in fresh.mails]
+                yield [mail.content[:MAX_READ] for mail in fresh.mails]
 
         for reads in read_all(contents()):
             self._enter(ahead.pop(0), reads, clock())
@@ -138,11 +139,10 @@ class Reconcile:
     def _tie(
         self, read: Read, sent: Mapping[int, Sent], latest: Mapping[str, Sent], now: float
     ) -> Tie:
-        if not read.claims:
-            return tie.weak(read.people, latest)
         # Who wants to hear no more of us may say so at any time.
         lasting = _kind(read) in (Kind.UNSUBSCRIBE, Kind.COMPLAINT)
-        return tie.tie(read.claims, sent, self._keyring, now, lasting=lasting)
+        found = tie.tie(read.claims, sent, self._keyring, now, lasting=lasting)
+        return tie.weak(read.people, latest) if found is tie.LOOSE else found
 
     def _keep(self, mails: Sequence[Mail], results: Sequence[str], now: float) -> None:
         """Write what changed nothing to where people find it, before the ledger says so.

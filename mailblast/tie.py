@@ -11,7 +11,9 @@ trust:
     address         a message to this address, not long ago: proves nothing        weak
 
 Rule: the surest place that holds anything of ours decides.  If it is not genuine there, the
-mail is forged, whatever else stands in it.
+mail is forged, whatever else stands in it.  In an address, what has the form of a tag claims
+to be ours; elsewhere only what names a delivery of ours does, for others too have identifiers
+of 28 letters.
 """
 
 import re
@@ -32,6 +34,7 @@ from mailblast.tag import Keyring, Tag
 OLDEST = 30 * 86400.0
 
 MAX_CLAIMS = 50  # of one mail; ours has one or two
+ADDRESSES = (0, 1)  # the places of claims that stand in addresses
 
 # Delimited by anything else: `prvs=1234abcdef=bounces+TAG@` (BATV), `SRS0=…=bounces+TAG@`,
 # `bounces-TAG@`.  No list of wrappings is needed, for the MAC proves what is in them.
@@ -73,8 +76,8 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one mail says, what ties it to a delivery, and the keys of those whom it is about
-    (only where no claim ties it).  Of the returned message nothing more is kept."""
+    """What one mail says, what may tie it to a delivery, and the keys of those whom it is about
+    (only where no address of ours does).  Of the returned message nothing more is kept."""
 
     notice: Notice | Refusal
     claims: tuple[Claim, ...] = ()
@@ -121,7 +124,8 @@ def read(content: bytes) -> Read:
     if isinstance(notice, Refusal):
         return Read(notice)
     found = claims(notice)
-    return Read(replace(notice, returned=()), found, () if found else people(notice))
+    certain = any(claim.place in ADDRESSES for claim in found)
+    return Read(replace(notice, returned=()), found, () if certain else people(notice))
 
 
 def claims(notice: Notice) -> tuple[Claim, ...]:
@@ -180,7 +184,8 @@ def tie(
             if known and known.offered and _genuine(claim, known, keyring):
                 late = now - known.dated > OLDEST and not lasting
                 return Tie(claim.by, known, Fault.EXPIRED if late else None)
-        return Tie(group[0].by, None, Fault.FORGED)
+        if group[0].place in ADDRESSES or any(one.delivery in sent for one in group):
+            return Tie(group[0].by, None, Fault.FORGED)
     return LOOSE
 
 

@@ -22,8 +22,10 @@ from mailblast.suppression import Entry
 from mailblast.tie import Sent, Tie
 
 KNOWN = "known"
-# Judged anew when it is imported again: its form, or our key, may be known by then.
+# Judged anew when it is imported again, for its form may be known by then.  What is then tied
+# by address alone stays what it was: nothing came of it either way.
 OPEN = "unmatched"
+_STILL = (OPEN, "weak")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class _Batch:
     def take(self, change: Change) -> str:
         """The result of a mail, now that it is known what was said before."""
         before = self._standing.get(change.digest)
-        if before is not None and (before != OPEN or change.judged.result == OPEN):
+        if before is not None and (before != OPEN or change.judged.result in _STILL):
             return KNOWN
         judged = change.judged
         facts = [one for one in judged.facts if (one.delivery, one.kind) not in self._said]
