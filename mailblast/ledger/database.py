@@ -41,7 +41,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
            WHERE disposition IN ('queued', 'deferred') AND owner IS NULL""",
         "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
     ),
-    2: (
+    2: ("CREATE INDEX deliveries_run ON deliveries (run)",),
+    3: (
         "ALTER TABLE returned ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE returned ADD COLUMN tied TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE returned ADD COLUMN delivery INTEGER",

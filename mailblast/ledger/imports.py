@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mailblast.event import Event, EventKind
 from mailblast.judging import Judged
 from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record
-from mailblast.ledger.statement import insert_all
+from mailblast.ledger.statement import count, insert_all
 from mailblast.ledger.suppressions import WORKSPACE, enter
 from mailblast.ledger.tables import deliveries, events, returned, runs
 from mailblast.suppression import Entry
@@ -118,14 +118,14 @@ class Imports:
     def results(self, run: int) -> dict[str, int]:
         """How many mails were tied to deliveries of a run, by what came of them."""
         query = (
-            select(returned.c.result, func.count())
+            select(returned.c.result)
             .join(deliveries, deliveries.c.id == returned.c.delivery)
             .where(deliveries.c.run == run)
-            .group_by(returned.c.result)
-            .order_by(func.count().desc(), returned.c.result)
         )
         with self._database.reading() as connection:
-            return {row.result: row[1] for row in connection.execute(query)}
+            counts = count(connection, query, {})
+        order = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+        return {result: many for (result,), many in order}
 
 
 class _Batch:
