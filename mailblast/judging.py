@@ -127,7 +127,7 @@ def _loose(case: _Case, text: str) -> Judged | None:
     if case.tie.strong:
         return None
     if case.tie.fault:
-        return Judged(case.tie.fault, text)
+        return Judged(str(case.tie.fault), text)
     return Judged("weak" if case.tie.sent else "unmatched", text)
 
 

@@ -5,13 +5,14 @@ but its bytes.  So batches of mails go to processes of their own, one a core, an
 read comes back in the order of the mails.
 """
 
+import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -24,10 +25,11 @@ from mailblast.tie import Read, read
 SMALL = 300
 
 
-def read_all(batches: Iterator[Sequence[bytes]]) -> Iterator[list[Read]]:
+def read_all(batches: Iterator[Sequence[bytes]]) -> Generator[list[Read], None, None]:
     """Read every mail of every batch, batch by batch, in their order.
 
-    At most two batches a core are on their way.  Raises UserError when a worker process ends.
+    At most two batches a core are on their way.  Close it, and the workers end.  Raises
+    UserError when one of them ends by itself.
     """
     count = 0
     for batch in batches:
@@ -108,6 +110,8 @@ class _Worker:
 def serve(number: int) -> None:
     """Be a worker, on this socket, until the other end closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    gc.freeze()  # what is loaded stays, and a mail that was read leaves no cycles behind
+    gc.set_threshold(50_000)
     with Connection(number) as wire:
         while True:
             try:

@@ -14,6 +14,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,8 +81,9 @@ class Reconcile:
                 ahead.append(fresh)
                 yield [mail.content[:MAX_READ] for mail in fresh.mails]
 
-        for reads in read_all(contents()):
-            self._enter(ahead.pop(0), reads, clock())
+        with closing(read_all(contents())) as batches:
+            for reads in batches:
+                self._enter(ahead.pop(0), reads, clock())
 
     def _fresh(self, mails: Iterable[Mail | Refusal]) -> Iterator[_Fresh]:
         """The mails in batches, those left out that were entered before."""
@@ -123,7 +125,7 @@ class Reconcile:
             if result != "known":
                 self.kinds[change.kind] += 1
                 if change.tie.by and change.tie.sent and not change.tie.fault:
-                    self.tied[change.tie.by] += 1
+                    self.tied[str(change.tie.by)] += 1
         if entered.suppressed:
             self.counts["suppressed"] += entered.suppressed
 
@@ -171,7 +173,7 @@ def digest_of(content: bytes) -> bytes:
 
 
 def _kind(read: Read) -> str:
-    return "" if isinstance(read.notice, Refusal) else read.notice.kind
+    return "" if isinstance(read.notice, Refusal) else str(read.notice.kind)
 
 
 def _batches(mails: Iterable[Mail]) -> Iterator[list[Mail]]:

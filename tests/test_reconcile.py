@@ -259,6 +259,34 @@ def test_a_late_bounce(sent: Sent) -> None:
     assert look(sent.where, query)[-2:] == ["autoreplied", "bounced"]
 
 
+@pytest.mark.parametrize(
+    ("by", "change"),
+    [
+        ("message-id", lambda mail, path: mail.replace(path, "bounces@shop.example")),
+        ("message-id", lambda mail, path: mail.replace(path, "x@y.example").replace(
+            "In-Reply-To: ", "References: <a@b.example>\n ")),
+        ("return-path", lambda mail, path: mail.replace(path, f"prvs=0123456789={path}")),
+        ("return-path", lambda mail, path: mail.replace(path, path.upper())),
+        ("return-path", lambda mail, path: mail.replace(
+            path, '"{}"@{}'.format(*path.split("@")))),
+        ("return-path", lambda mail, path: mail.replace(
+            path, f"SRS0=HHHH=TT=shop.example={path.split('@')[0]}@forward.example")),
+    ],
+)  # fmt: skip
+def test_an_answer_by_whatever_way(
+    sent: Sent, by: str, change: Callable[[str, str], str]
+) -> None:
+    """An automatic reply to a wrapped return path, or to none of ours: it finds its delivery."""
+    ann = PEOPLE[0]
+    mail = autoreply(sent, ann).replace(
+        "MIME-Version", f"In-Reply-To: {sent.field(ann, 'message-id')}\nMIME-Version"
+    )
+    found = sent.take_in(change(mail, sent.got[ann][0]))
+
+    assert (found["counts"], found["tied"]) == ({"autoreplied": 1}, {by: 1})
+    assert sent.disposition(ann) == "delivered"
+
+
 # --- Quarantine ------------------------------------------------------------------------------
 
 
@@ -506,6 +534,22 @@ def test_killed(sent: Sent) -> None:
         until(lambda some=workers: not any(map(alive, some)))
     ok(sent.where, "bounces", "import", str(inbox))
 
+    taken_in_once(sent, exactly=False)
+
+
+def test_ctrl_c(sent: Sent) -> None:
+    """It ends at once, and its workers with it; what was taken in stays, the rest is taken in
+    by the same command."""
+    inbox = crowd(sent)
+    process = begin(sent.where, "bounces", "import", str(inbox))
+    until(lambda: children(process.pid) or process.poll() is not None)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert workers
+    until(lambda: not any(map(alive, workers)))
+    ok(sent.where, "bounces", "import", str(inbox))
     taken_in_once(sent, exactly=False)
 
 
