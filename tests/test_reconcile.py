@@ -201,7 +201,7 @@ def test_what_is_told(sent: Sent) -> None:
     report = ok(sent.where, "report").out
     narrow = ok(sent.where, "report", env={"COLUMNS": "40"}).out
 
-    assert "1  automatic replies: it was delivered" in told
+    assert "1  autoreplied: a machine answered, so it was delivered" in told
     assert "1  delayed: the server still tries" in told
     assert "read as: 1 autoreply, 1 bounce" in told
     assert "tied by: 2 return-path" in told

@@ -56,7 +56,7 @@ CONCERNS = {
 
 MARKS = {
     "complained": "called it spam",
-    "autoreplied": "a machine answered: it was delivered",
+    "autoreplied": "a machine answered, so it was delivered",
     "unsubscribed": "asked for no more",
 }
 
@@ -64,9 +64,9 @@ MARKS = {
 CAME_BACK = {
     "bounced": "bounced",
     "delivered": "delivered, the server says so",
-    "complained": "complaints: the recipient called it spam",
-    "unsubscribed": "wishes to hear no more",
-    "autoreplied": "automatic replies: it was delivered",
+    "complained": "complained: the recipient called it spam",
+    "unsubscribed": "unsubscribed: they asked for no more",
+    "autoreplied": "autoreplied: a machine answered, so it was delivered",
     "suppressed": "addresses suppressed now",
     "delayed": "delayed: the server still tries",
     "relayed": "relayed to where no notices come from; that proves nothing",
@@ -76,10 +76,10 @@ CAME_BACK = {
     "forged": "forged: the tag is none of ours; nothing was changed",
     "expired": "expired: too late to be believed; nothing was changed",
     "replayed": "replayed: other mail had said it; nothing was changed",
-    "challenge": "ask whether a person sent it; nobody answers",
+    "challenge": "challenge: asks whether a person sent it; nobody answers",
     "feedback": "feedback that is no complaint",
-    "report": "DMARC or TLS reports; set aside",
-    "replied": "replies of recipients; left for people to read",
+    "report": "report of DMARC or TLS; set aside",
+    "replied": "replied: a recipient's own words; left for people to read",
     "other": "other mail; left for people to read",
     "known": "taken in before; nothing was changed",
     "unreadable": "could not be read",
