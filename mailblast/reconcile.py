@@ -23,8 +23,8 @@ from mailblast.bounce import Kind
 from mailblast.bounce.parts import MAX_READ
 from mailblast.errors import LedgerError, Refusal
 from mailblast.judging import judged
-from mailblast.ledger import Change, Ledger
-from mailblast.mailbox import Mail, append_mbox
+from mailblast.ledger import Change, Ledger, Taken
+from mailblast.mailbox import Mail, append_all
 from mailblast.reading import read_all
 from mailblast.tag import Keyring
 from mailblast.tie import OLDEST, Read, Sent, Tie
@@ -44,7 +44,10 @@ _KEPT = {
     "replayed": QUARANTINE,
     "unreadable": QUARANTINE,
 }
-_FOR_PEOPLE = ("other", "replied")
+FOR_PEOPLE = frozenset(("other", "replied"))
+LEFT = FOR_PEOPLE | _KEPT.keys()  # what changed nothing, and somebody may want to see
+
+Settled = Callable[[Mail | Refusal, str], None]
 
 
 @dataclass(slots=True)
@@ -67,13 +70,21 @@ class Reconcile:
         self.counts: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.tied: Counter[str] = Counter()
+        self._settled: Settled = lambda _mail, _result: None
 
-    def take_in(self, mails: Iterable[Mail | Refusal], clock: Callable[[], float]) -> None:
+    def take_in(
+        self,
+        mails: Iterable[Mail | Refusal],
+        clock: Callable[[], float],
+        settled: Settled = lambda _mail, _result: None,
+    ) -> None:
         """Read every mail and record what it says, each at most once.
 
-        When it returns, all of it is durable.  Raises LedgerError where it cannot be written;
-        what was taken in before stays, and the same mail can be given again.
+        `settled` is told of each mail what came of it, once that is durable; of one that was
+        entered before, what came of it then.  Raises LedgerError where the ledger cannot be
+        written; what was taken in before stays, and the same mail can be given again.
         """
+        self._settled = settled
         ahead: list[_Fresh] = []
 
         def contents() -> Iterator[list[bytes]]:
@@ -94,6 +105,7 @@ class Reconcile:
             for mail, digest in zip(batch, digests, strict=True):
                 if digest in known:
                     self.counts["known"] += 1
+                    self._settled(mail, known[digest])
                 else:
                     fresh.mails.append(mail)
                     fresh.digests.append(digest)
@@ -104,6 +116,7 @@ class Reconcile:
         for mail in mails:
             if isinstance(mail, Refusal):
                 self.counts["unreadable"] += 1
+                self._settled(mail, "unreadable")
             else:
                 yield mail
 
@@ -116,18 +129,25 @@ class Reconcile:
             )
         ]
 
-        def keep(results: Sequence[str]) -> None:
-            self._keep(fresh.mails, results, now)
+        def keep(taken: Sequence[Taken]) -> None:
+            self._keep(fresh.mails, taken, now)
 
         entered = self._ledger.imports.enter(changes, now, keep)
-        for change, result in zip(changes, entered.results, strict=True):
-            self.counts[result] += 1
-            if result != "known":
-                self.kinds[change.kind] += 1
-                if change.tie.by and change.tie.sent and not change.tie.fault:
-                    self.tied[str(change.tie.by)] += 1
+        for change, taken in zip(changes, entered.taken, strict=True):
+            self._count(change, taken)
         if entered.suppressed:
             self.counts["suppressed"] += entered.suppressed
+        for mail, taken in zip(fresh.mails, entered.taken, strict=True):
+            self._settled(mail, taken.result)
+
+    def _count(self, change: Change, taken: Taken) -> None:
+        if not taken.new:
+            self.counts["known"] += 1
+            return
+        self.counts[taken.result] += 1
+        self.kinds[change.kind] += 1
+        if change.tie.by and change.tie.sent and not change.tie.fault:
+            self.tied[str(change.tie.by)] += 1
 
     def _ties(self, reads: Sequence[Read], now: float) -> list[Tie]:
         """To which delivery each mail belongs."""
@@ -146,24 +166,25 @@ class Reconcile:
         found = tie.tie(read.claims, sent, self._keyring, now, lasting=lasting)
         return tie.weak(read.people, latest) if found is tie.LOOSE else found
 
-    def _keep(self, mails: Sequence[Mail], results: Sequence[str], now: float) -> None:
+    def _keep(self, mails: Sequence[Mail], taken: Sequence[Taken], now: float) -> None:
         """Write what changed nothing to where people find it, before the ledger says so.
 
         What is for people stays where it lies; only from standard input is it kept, for then
         it lies nowhere.
         """
-        written = set()
-        for mail, result in zip(mails, results, strict=True):
-            piped = mail.source.partition(":")[0] == "-" and result in _FOR_PEOPLE
-            if name := UNMATCHED if piped else _KEPT.get(result):
-                path = self._ledger.directory / name
-                try:
-                    append_mbox(path, mail.content, "", now)
-                except OSError as error:
-                    raise LedgerError(f"{path}: {error.strerror or error}") from error
-                written.add(path)
-        for path in written:
-            _on_disk(path)
+        kept: dict[str, list[bytes]] = {}
+        for mail, (result, new) in zip(mails, taken, strict=True):
+            piped = mail.source.partition(":")[0] == "-" and result in FOR_PEOPLE
+            name = UNMATCHED if piped else _KEPT.get(result)
+            if new and name:
+                kept.setdefault(name, []).append(mail.content)
+        for name, contents in kept.items():
+            path = self._ledger.directory / name
+            try:
+                append_all(path, contents, "", now)
+                _on_disk(path)
+            except OSError as error:
+                raise LedgerError(f"{path}: {error.strerror or error}") from error
 
 
 def digest_of(content: bytes) -> bytes:

@@ -19,10 +19,13 @@ import pytest
 from commands import begin, ended, environment, letter, look, ok, relay, the_run, until
 from misbehaving import close, keep, running, several
 
+from mailblast.errors import Refusal
 from mailblast.judging import Judged
+from mailblast.keys import keyring
 from mailblast.ledger import Change, Ledger
 from mailblast.mailbox import Mail, append_mbox
 from mailblast.mailbox import read as read_mailbox
+from mailblast.reconcile import Reconcile
 from mailblast.tie import LOOSE
 
 AT = 1_700_000_000.0
@@ -420,11 +423,37 @@ def test_unmatched_is_judged_anew(tmp_path: Path) -> None:
     for result in ("unmatched", "unmatched", "weak", "delayed", "unmatched", "bounced"):
         change = Change(b"d" * 32, "in:1", "bounce", LOOSE, Judged(result))
         found = ledger.imports.enter([change], AT, lambda _: None)
-        results += found.results
+        results += found.taken
     ledger.close()
 
-    assert results == ["unmatched", "known", "known", "delayed", "known", "known"]
+    assert [taken.result for taken in results] == ["unmatched"] * 3 + ["delayed"] * 3
+    assert [taken.new for taken in results] == [True, False, False, True, False, False]
     assert look(tmp_path, "SELECT result FROM returned") == ["delayed"]
+
+
+def test_each_is_told_once_it_is_durable(sent: Sent) -> None:
+    """Whoever moves or deletes mail hears of each what came of it, also the second time."""
+    ann, bo, *_ = PEOPLE
+    mails: list[Mail | Refusal] = [
+        Mail(str(number), text.encode())
+        for number, text in enumerate((notice(sent, ann), strange(1), reply(sent, bo)))
+    ]
+    mails.append(Refusal("in:4: larger than 32 MB"))
+    told: list[tuple[str, str]] = []
+    ledger = Ledger(sent.where / ".mailblast")
+
+    def settled(mail: Mail | Refusal, result: str) -> None:
+        assert isinstance(mail, Refusal) or look(
+            sent.where, f"SELECT count(*) FROM returned WHERE source = '{mail.source}'"
+        ) == [1]
+        told.append((mail.source if isinstance(mail, Mail) else "", result))
+
+    for _ in range(2):
+        Reconcile(ledger, keyring(ledger)).take_in(mails, lambda: time.time(), settled)
+    ledger.close()
+
+    once = [("0", "bounced"), ("1", "unmatched"), ("2", "replied"), ("", "unreadable")]
+    assert sorted(told) == sorted(once * 2)
 
 
 def test_standard_input_is_kept(sent: Sent) -> None:

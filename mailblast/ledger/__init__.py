@@ -23,7 +23,7 @@ from mailblast.ledger.deliveries import (
     suppression_reason,
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
-from mailblast.ledger.imports import Change, Imports, Returned
+from mailblast.ledger.imports import Change, Imports, Returned, Taken
 from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
@@ -49,6 +49,7 @@ __all__ = [
     "Run",
     "Struck",
     "Suppression",
+    "Taken",
     "Watch",
     "keys_of",
     "suppression_reason",

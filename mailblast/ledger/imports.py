@@ -7,7 +7,7 @@ and what one mail has said another cannot say again.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -21,7 +21,6 @@ from mailblast.ledger.tables import deliveries, events, returned, runs
 from mailblast.suppression import Entry
 from mailblast.tie import Sent, Tie
 
-KNOWN = "known"
 # Judged anew when it is imported again, for its form may be known by then.  What is then tied
 # by address alone stays what it was: nothing came of it either way.
 OPEN = "unmatched"
@@ -59,12 +58,18 @@ class Change:
     judged: Judged
 
 
+class Taken(NamedTuple):
+    """What came of a mail; and whether it did now, or when it was entered before."""
+
+    result: str
+    new: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What came of a batch: a result for each mail, in order, and how many addresses were
-    suppressed."""
+    """What came of each mail of a batch, in order, and how many addresses were suppressed."""
 
-    results: list[str]
+    taken: list[Taken]
     suppressed: int
 
 
@@ -74,11 +79,12 @@ class Imports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known(self, digests: Collection[bytes]) -> set[bytes]:
-        """Which of these mails were entered before, and need not be read again."""
+    def known(self, digests: Collection[bytes]) -> dict[bytes, str]:
+        """Which of these mails were entered before, and need not be read again: what came of
+        them then."""
         with self._database.reading() as connection:
             standing = _standing(connection, digests)
-        return {digest for digest, result in standing.items() if result != OPEN}
+        return {digest: result for digest, result in standing.items() if result != OPEN}
 
     def sent(self, numbers: Collection[int]) -> dict[int, Sent]:
         """The deliveries with these numbers."""
@@ -94,19 +100,19 @@ class Imports:
             return {one.key: one for one in found if one.key}
 
     def enter(
-        self, changes: Sequence[Change], at: float, keep: Callable[[Sequence[str]], None]
+        self, changes: Sequence[Change], at: float, keep: Callable[[Sequence[Taken]], None]
     ) -> Entered:
         """Record what these mails say: all of it, or nothing.
 
-        `keep` is given the results before they are durable: what it writes beside the ledger is
-        there when the ledger says so.
+        `keep` is told what came of them before that is durable: what it writes beside the
+        ledger is there when the ledger says so.
         """
         with self._database.writing() as connection:
             batch = _Batch(connection, changes, at)
-            results = [batch.take(change) for change in changes]
+            taken = [batch.take(change) for change in changes]
             suppressed = batch.write()
-            keep(results)
-        return Entered(results, suppressed)
+            keep(taken)
+        return Entered(taken, suppressed)
 
     def about(self, delivery: int) -> list[Returned]:
         """The mails that were tied to a delivery, in the order in which they were entered."""
@@ -144,11 +150,11 @@ class _Batch:
         self._facts: list[Event] = []
         self._entries: list[tuple[str, tuple[Entry, ...]]] = []
 
-    def take(self, change: Change) -> str:
-        """The result of a mail, now that it is known what was said before."""
+    def take(self, change: Change) -> Taken:
+        """What comes of a mail, now that it is known what was said before."""
         before = self._standing.get(change.digest)
         if before is not None and (before != OPEN or change.judged.result in _STILL):
-            return KNOWN
+            return Taken(before, new=False)
         judged = change.judged
         facts = [one for one in judged.facts if (one.delivery, one.kind) not in self._said]
         repeated = bool(judged.facts) and not facts
@@ -160,7 +166,7 @@ class _Batch:
         rows = self._rows if before is None or change.digest in self._rows else self._anew
         rows[change.digest] = self._row(change, result)
         self._standing[change.digest] = result
-        return result
+        return Taken(result, new=True)
 
     def _row(self, change: Change, result: str) -> dict[str, Any]:
         tie = change.tie
