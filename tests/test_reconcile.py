@@ -582,6 +582,20 @@ def test_ctrl_c(sent: Sent) -> None:
     taken_in_once(sent, exactly=False)
 
 
+def test_a_worker_is_killed(sent: Sent) -> None:
+    """As when the memory is short: a sentence, status 1, and the same command goes on."""
+    inbox = crowd(sent)
+    process = begin(sent.where, "bounces", "import", str(inbox))
+    until(lambda: children(process.pid) or process.poll() is not None)
+    os.kill(children(process.pid)[0], signal.SIGKILL)
+    status, _, err = ended(process, 120)
+
+    assert status == 1
+    assert "a worker process ended while it read mail" in err
+    ok(sent.where, "bounces", "import", str(inbox))
+    taken_in_once(sent)
+
+
 def children(pid: int) -> list[int]:
     try:
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
