@@ -40,7 +40,7 @@ demo: $(VENV)/run
 	@sh tests/demo.sh $(DEMO) $(abspath $(BIN))
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto --dist loadgroup -q
+	$(BIN)/python -m pytest -n auto -q
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -32,7 +32,6 @@ pytestmark = [
     needs_opensmtpd,
     needs_sendmail,
     needs_mailboxes,
-    pytest.mark.xdist_group("round trips"),
 ]
 
 # What must stand in the ledger of each: disposition, reason, status and code of the last event.
