@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from mailblast import bounce, tag
 from mailblast.bounce import Kind, Notice, Report
-from mailblast.disposition import Outcome, address_is_dead
+from mailblast.bounce.diagnostic import to_rcpt
+from mailblast.campaign import Policy
+from mailblast.disposition import Outcome
 from mailblast.errors import Refusal
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger import Delivery, Ledger, Returned
 from mailblast.mailbox import Mail
-from mailblast.reason import Reason
-from mailblast.suppression import Entry
+from mailblast.suppression.policy import against
 from mailblast.tag import Keyring
 
 # A notice comes within days; a tag seen much later was replayed.  RFC 5321 §4.5.4.1 and some
@@ -34,14 +35,17 @@ class _Found:
 
     result: str
     facts: tuple[Event, ...] = ()
-    entries: tuple[Entry, ...] = ()
 
 
 class Reconcile:
     """Takes in mail; `counts` says what it was."""
 
-    def __init__(self, ledger: Ledger, keyring: Keyring) -> None:
+    def __init__(
+        self, ledger: Ledger, keyring: Keyring, policy: Policy | None = None
+    ) -> None:
+        """`policy` says who is suppressed for what came back; None is the usual one."""
         self._ledger = ledger
+        self._policy = policy or Policy()
         self._keyring = keyring
         self.counts: Counter[str] = Counter()
 
@@ -57,10 +61,12 @@ class Reconcile:
                 continue
             found = self._judge(mail.content, digest, clock())
             returned = Returned(digest, mail.source, found.result)
-            new = self._ledger.imports.enter(returned, clock(), found.facts, found.entries)
-            self.counts[found.result if new else "known"] += 1
-            if new and found.entries:
-                self.counts["suppressed"] += len(found.entries)
+            entered = self._ledger.imports.enter(
+                returned, clock(), found.facts, self._policy
+            )
+            self.counts[found.result if entered is not None else "known"] += 1
+            if entered:
+                self.counts["suppressed"] += len(entered)
 
     def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
         notice = bounce.read(content)
@@ -82,18 +88,13 @@ class Reconcile:
     ) -> _Found:
         outcome = Outcome(
             kind, report.reason, report.code, report.status, report.text,
-            report.scope, generic=report.generic,
+            report.scope, generic=report.generic or not report.hard, to_rcpt=to_rcpt(report.text),
         )  # fmt: skip
         fact = Event(
             delivery.id, kind, now, 0, outcome.reason, report.code, report.status,
-            report.text, report.mta, digest=digest,
+            report.text, report.mta, digest=digest, against=against(outcome),
         )  # fmt: skip
-        entries: tuple[Entry, ...] = ()
-        sample = self._ledger.runs.numbered(delivery.run).kind == "sample"
-        if address_is_dead(outcome) and delivery.key and not sample:
-            said = " ".join(f"{report.status} {report.text}".split())
-            entries = (Entry(delivery.key, Reason.HARD_BOUNCE, said),)
-        return _Found(kind.value, (fact,), entries)
+        return _Found(kind.value, (fact,))
 
     def _delivery(self, notice: Notice, now: float) -> Delivery | None:
         """The delivery whose return path this mail was sent to, if we made that path."""

@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mailblast.disposition import DUE
+from mailblast.disposition import BOUNCE_WINDOW, DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Delivery, Ledger, Pause, Run
 from mailblast.reason import Reason
 from mailblast.runbook import RunBook
-
-# RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
-BOUNCE_WINDOW = 4 * 86400.0
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 

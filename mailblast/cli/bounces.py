@@ -9,6 +9,7 @@ import click
 
 from mailblast import bounce
 from mailblast.bounce import Kind, Notice, Report
+from mailblast.campaign import load_policy
 from mailblast.cli.base import json_option, opened, put_json, rehearsal_option
 from mailblast.errors import Refusal
 from mailblast.keys import keyring
@@ -35,8 +36,9 @@ def bounces() -> None:
 def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) -> None:
     """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
     screen = Screen(json=as_json)
-    with opened(Path(), rehearsal=rehearsal, make=True) as (_, ledger):
-        reconcile = Reconcile(ledger, keyring(ledger))
+    with opened(Path(), rehearsal=rehearsal, make=True) as (workspace, ledger):
+        policy, _ = load_policy(workspace)
+        reconcile = Reconcile(ledger, keyring(ledger), policy)
         for path in mailboxes:
             reconcile.take_in(
                 screen.counting(read_mailbox(path), "reading mail"), time.time

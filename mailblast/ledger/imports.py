@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, select
 
+from mailblast.campaign import Policy
 from mailblast.event import Event
 from mailblast.ledger.database import Database
+from mailblast.ledger.history import judge
 from mailblast.ledger.recording import record
-from mailblast.ledger.suppressions import WORKSPACE, enter
 from mailblast.ledger.tables import returned
 from mailblast.suppression import Entry
 
@@ -39,15 +40,17 @@ class Imports:
             return connection.execute(query).first() is not None
 
     def enter(
-        self, mail: Returned, at: float, facts: Sequence[Event], entries: Sequence[Entry]
-    ) -> bool:
-        """Record what the mail says; False, and nothing changed, if it is known already."""
+        self, mail: Returned, at: float, facts: Sequence[Event], policy: Policy
+    ) -> Sequence[Entry] | None:
+        """Record what the mail says; gives the suppressions that followed from it.
+
+        None, and nothing changed, if it is known already.
+        """
         with self._database.writing() as connection:
             query = select(returned.c.at).where(returned.c.digest == mail.digest)
             if connection.execute(query).first() is not None:
-                return False
+                return None
             values = {"digest": mail.digest, "at": at, "source": mail.source}
             connection.execute(insert(returned).values(**values, result=mail.result))
             record(connection, facts)
-            enter(connection, entries, at, mail.source, WORKSPACE)
-            return True
+            return judge(connection, facts, policy, at, mail.source)

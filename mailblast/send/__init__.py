@@ -235,6 +235,7 @@ def _job(plan: Plan, limit: int | None) -> Job:
         wait=plan.wait,
         resend_doubtful=plan.resend_doubtful,
         limit=limit,
+        policy=plan.campaign.suppression,
     )
 
 
