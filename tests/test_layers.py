@@ -50,9 +50,9 @@ LAYERS = [
     "send", "send.due", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
-    "cli.destinations", "cli.optout", "cli", "__main__",
+    "terminal.history", "terminal",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.history",
+    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 
