@@ -41,9 +41,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
            WHERE disposition IN ('queued', 'deferred') AND owner IS NULL""",
         "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
     ),
+    2: ("CREATE INDEX deliveries_run ON deliveries (run)",),
     # What was recorded before counts for nothing: whether it spoke of the recipient is not
     # known any more.
-    2: (
+    3: (
         "ALTER TABLE events ADD COLUMN against TEXT",
         "ALTER TABLE suppressions ADD COLUMN events TEXT NOT NULL DEFAULT '[]'",
     ),
