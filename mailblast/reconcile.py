@@ -19,6 +19,7 @@ from mailblast.errors import Refusal
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger import Delivery, Ledger, Returned
 from mailblast.mailbox import Mail
+from mailblast.send import comeback
 from mailblast.suppression.policy import against
 from mailblast.tag import Keyring
 
@@ -35,6 +36,7 @@ class _Found:
 
     result: str
     facts: tuple[Event, ...] = ()
+    stops: frozenset[int] = frozenset()
 
 
 class Reconcile:
@@ -48,6 +50,10 @@ class Reconcile:
         self._policy = policy or Policy()
         self._keyring = keyring
         self.counts: Counter[str] = Counter()
+        self.concerned: set[int] = set()  # of whom something came back that may pause
+        self.stops: set[int] = (
+            set()
+        )  # of whom it was said that it is the same for everybody
 
     def take_in(self, mails: Iterable[Mail | Refusal], clock: Callable[[], float]) -> None:
         """Read every mail and record what it says, each at most once."""
@@ -65,8 +71,12 @@ class Reconcile:
                 returned, clock(), found.facts, self._policy
             )
             self.counts[found.result if entered is not None else "known"] += 1
-            if entered:
-                self.counts["suppressed"] += len(entered)
+            if entered is not None:
+                told = filter(comeback.counts, found.facts)
+                self.concerned.update(fact.delivery for fact in told)
+                self.stops |= found.stops
+                if entered:
+                    self.counts["suppressed"] += len(entered)
 
     def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
         notice = bounce.read(content)
@@ -94,7 +104,8 @@ class Reconcile:
             delivery.id, kind, now, 0, outcome.reason, report.code, report.status,
             report.text, report.mta, digest=digest, against=against(outcome),
         )  # fmt: skip
-        return _Found(kind.value, (fact,))
+        pause = report.meaning is not None and report.meaning.pause
+        return _Found(kind.value, (fact,), frozenset({delivery.id} if pause else ()))
 
     def _delivery(self, notice: Notice, now: float) -> Delivery | None:
         """The delivery whose return path this mail was sent to, if we made that path."""

@@ -33,8 +33,8 @@ class RunReport:
     destinations: dict[str, dict[Disposition, int]]
     doubtful: tuple[str, ...]  # the addresses, at most LISTED
     open_until: float | None  # when the last bounce window closes
-    paused: tuple[Pause, ...] = ()  # where something is due that a pause holds
-    resting: tuple[Learnt, ...] = ()  # the same for destinations that asked for less
+    paused: tuple[Pause, ...] = ()  # its destinations that are paused, or the run
+    resting: tuple[Learnt, ...] = ()  # where something is due that has to wait
 
     @property
     def rows(self) -> int:
@@ -80,7 +80,9 @@ def account(ledger: Ledger, run: Run) -> RunReport:
     """The sums of a run, from the ledger."""
     doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
     destinations = ledger.runs.destinations(run.number)
-    paused, resting = held(ledger, run, with_due(destinations))
+    due = with_due(destinations)
+    _, resting = held(ledger, run, due)
+    whom = {*destinations, *([""] if due else [])}
     return RunReport(
         run=run,
         dispositions=ledger.runs.dispositions(run.number),
@@ -90,7 +92,9 @@ def account(ledger: Ledger, run: Run) -> RunReport:
             one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)
         ),
         open_until=_open_until(ledger, run),
-        paused=paused,
+        paused=tuple(
+            one for one in ledger.pauses.standing(run.number) if one.destination in whom
+        ),
         resting=resting,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Ended, letter, look, ok, relay
+from commands import Ended, begin, ended, letter, look, ok, relay, the_run, until
 from misbehaving import Misbehaving, running
 
 from mailblast.mailbox import append_mbox
@@ -360,3 +360,63 @@ def test_no_sample_counts(tmp_path: Path, server: Misbehaving) -> None:
     ok(tmp_path, "send", "letter", "--to-me", "me@inbox.example", "--yes")
 
     assert suppressed(tmp_path) == set()
+
+
+# --- Our faults ------------------------------------------------------------------------------
+
+MANY = tuple(f"r{n}" for n in range(20))
+UNAUTHENTICATED = (
+    "550 5.7.26 This mail has been blocked because the sender is unauthenticated"
+)
+
+
+def test_blocks_that_come_back(tmp_path: Path, server: Misbehaving) -> None:
+    """More than one in ten given back as spam: nobody is suppressed, the destination is paused
+    as at the door, the report says so, and the next run waits for --resume-paused."""
+    campaign(tmp_path, server, MANY)
+    mailed(tmp_path, server, {})
+    for name in ("r1@", "r2@"):
+        bounced(tmp_path, server, name, SPAM, "5.7.1")
+    assert the_run(tmp_path)["paused"] == []
+    told = bounced(tmp_path, server, "r3@", SPAM, "5.7.1").out
+
+    why = "3 of 20 recipients were refused by inbox.example as unwanted: 15 %, more than 10 %."
+    assert why in told
+    assert suppressed(tmp_path) == set()
+    paused = {"destination": "inbox.example", "reason": "blocked", "why": why}
+    assert the_run(tmp_path)["paused"] == [paused]
+    assert why in ok(tmp_path, "report").out
+    mailed(tmp_path, server, {}, status=3)
+    assert len(server.messages) == 20
+    ok(tmp_path, "send", "letter", "--yes", "--resume-paused")
+    assert len(server.messages) == 40
+    bounced(tmp_path, server, "r4@", SPAM, "5.7.1")
+    assert the_run(tmp_path)["paused"] == [], "counted anew since it was lifted"
+
+
+def test_our_authentication_that_comes_back(tmp_path: Path, server: Misbehaving) -> None:
+    """Three recipients are enough; the run is over, so its destination waits."""
+    campaign(tmp_path, server)
+    mailed(tmp_path, server, {})
+    for name in PEOPLE:
+        bounced(tmp_path, server, name, UNAUTHENTICATED, "5.7.26")
+
+    (paused,) = the_run(tmp_path)["paused"]
+    assert (paused["destination"], paused["reason"]) == ("inbox.example", "authentication")
+    assert suppressed(tmp_path) == set()
+    mailed(tmp_path, server, {}, status=3)
+
+
+def test_a_send_that_is_at_work(tmp_path: Path, server: Misbehaving) -> None:
+    """It sees within moments what an import has paused, and sends nothing more there."""
+    campaign(tmp_path, server, tuple(f"r{n}" for n in range(600)))
+    with (tmp_path / "letter/campaign.toml").open("a") as file:
+        file.write('[throttle]\nrate = "10/s"\n[breaker]\nminimum_destination = 20\n')
+    sending = begin(tmp_path, "send", "letter", "--yes", "--wait", "0")
+    until(lambda: len(server.messages) >= 22)
+    for name in ("r0@", "r1@", "r2@", "r3@", "r4@", "r5@", "r6@"):
+        bounced(tmp_path, server, name, SPAM, "5.7.1")
+    status, out, _ = ended(sending)
+    assert status == 3
+    assert "inbox.example is paused: " in out
+    assert len(server.messages) < 600

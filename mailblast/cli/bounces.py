@@ -16,6 +16,7 @@ from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
 from mailblast.runbook import RunBook
+from mailblast.send import comeback
 from mailblast.terminal import Screen
 from mailblast.terminal.notices import explained
 
@@ -37,20 +38,31 @@ def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) 
     """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
     screen = Screen(json=as_json)
     with opened(Path(), rehearsal=rehearsal, make=True) as (workspace, ledger):
-        policy, _ = load_policy(workspace)
+        policy, thresholds = load_policy(workspace)
         reconcile = Reconcile(ledger, keyring(ledger), policy)
         for path in mailboxes:
             reconcile.take_in(
                 screen.counting(read_mailbox(path), "reading mail"), time.time
             )
+        paused = comeback.pause(
+            ledger, thresholds, reconcile.concerned, reconcile.stops, time.time()
+        )
         name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         counts = dict(reconcile.counts)
-        document = {"sources": [str(path) for path in mailboxes], "counts": counts}
+        document = {
+            "sources": [str(path) for path in mailboxes],
+            "counts": counts,
+            "paused": [
+                {"destination": one.destination, "reason": one.reason, "why": one.why}
+                for one in paused
+            ],
+        }
         RunBook(ledger.directory).put("imports", name, document)
     if as_json:
         put_json(document)
     else:
         screen.came_back(reconcile.counts)
+        screen.held(paused, ())
 
 
 @bounces.command("explain")

@@ -16,7 +16,7 @@ from mailblast.event import Against, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import event_of
 from mailblast.ledger.suppressions import BOUNCED, WORKSPACE, enter
-from mailblast.ledger.tables import deliveries, events, runs, suppressions
+from mailblast.ledger.tables import deliveries, domains, events, runs, suppressions
 from mailblast.suppression import Entry
 from mailblast.suppression.policy import Past, Recorded, complaint, outcomes, verdict
 
@@ -53,6 +53,23 @@ class History:
         """What became of each message to an address, as far as it counts still."""
         with self._database.reading() as connection:
             return _judged(connection, key)
+
+    def runs_of(self, ids: Sequence[int]) -> dict[int, dict[int, str]]:
+        """The runs that these deliveries belong to: of each its number, and the deliveries with
+        their destinations."""
+        found: dict[int, dict[int, str]] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), 10_000):
+                some = {"ids": ids[start : start + 10_000]}
+                for row in connection.execute(_DESTINED, some):
+                    found.setdefault(row.run, {})[row.id] = row.destination
+        return found
+
+    def complaints(self, run: int, since: float) -> dict[str, int]:
+        """How many deliveries of a run were complained of since then, by destination."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_COMPLAINTS, {"run": run, "since": since})
+            return {row.destination: row.many for row in rows}
 
     def mishaps(
         self, run: int | None = None, reason: str = "", *, suppressed: bool = False
@@ -131,6 +148,25 @@ _KEYS = (
         deliveries.c.key.is_not(None),
         _REAL,
     )
+)
+_PLACED = func.coalesce(domains.c.destination, deliveries.c.domain).label("destination")
+_DESTINED = (
+    select(deliveries.c.id, deliveries.c.run, _PLACED)
+    .join(runs, runs.c.number == deliveries.c.run)
+    .outerjoin(domains, domains.c.domain == deliveries.c.domain)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)), _REAL)
+)
+_COMPLAINTS = (
+    select(_PLACED, func.count(deliveries.c.id.distinct()).label("many"))
+    .select_from(_JOINED)
+    .outerjoin(domains, domains.c.domain == deliveries.c.domain)
+    .where(
+        deliveries.c.run == bindparam("run"),
+        deliveries.c.marks.contains("complained"),
+        events.c.kind == EventKind.COMPLAINED,
+        events.c.at >= bindparam("since"),
+    )
+    .group_by(_PLACED)
 )
 # Whoever was taken off the list begins anew, by whatever way.
 _PARDONED = select(func.max(suppressions.c.removed)).where(

@@ -1,0 +1,71 @@
+"""The circuit breaker, told of what comes back by mail.
+
+Whoever refuses us after taking the message refuses us all the same: it counts by the same rule
+as at the door (`breaker`), and pauses the same.  A `send` that is at work sees the pause within a
+second or so (`standing`).
+
+Rule: a run of which nothing is due any more is not paused; what would have paused it for our
+authentication pauses the destination, for the next run would meet it too.
+"""
+
+from collections.abc import Collection, Sequence
+
+from mailblast.breaker import COUNTED, Breaker, Fault, Trip
+from mailblast.campaign import Thresholds
+from mailblast.disposition import DUE
+from mailblast.event import Event, EventKind
+from mailblast.ledger import Ledger, Pause
+
+_KINDS = (EventKind.BOUNCED, EventKind.COMPLAINED)
+
+
+def counts(fact: Event) -> bool:
+    """Whether an event that came back may pause something."""
+    return fact.kind in _KINDS and fact.reason in COUNTED
+
+
+def pause(
+    ledger: Ledger,
+    thresholds: Thresholds,
+    concerned: Collection[int],
+    stops: Collection[int],
+    now: float,
+) -> list[Pause]:
+    """Pause what has to be, after events were recorded that count; gives the new pauses.
+
+    `concerned` are their deliveries, `stops` those of which it was said that it will be the
+    same for everybody.
+    """
+    found: list[Pause] = []
+    for run, deliveries in ledger.history.runs_of(sorted(concerned)).items():
+        breaker = Breaker(thresholds)
+        since = ledger.pauses.last_lifted(run)
+        for verdict in ledger.runs.verdicts(run, since):
+            breaker.take_over(*verdict)
+        for destination, count in ledger.history.complaints(run, since).items():
+            breaker.complained(destination, count)
+        for delivery, destination in deliveries.items():
+            if delivery in stops:
+                breaker.stopped(destination, delivery)
+        found += _pauses(ledger, run, breaker.passed(), now)
+    return found
+
+
+def _pauses(
+    ledger: Ledger, run: int, passed: Sequence[tuple[str, Trip]], now: float
+) -> list[Pause]:
+    standing = {one.destination for one in ledger.pauses.standing(run)}
+    due = not DUE.isdisjoint(ledger.runs.dispositions(run))
+    found = []
+    for destination, trip in passed:
+        where = trip.destination
+        if not where and not due:
+            if trip.fault is not Fault.AUTHENTICATION:
+                continue
+            where = destination
+        if where not in standing:
+            standing.add(where)
+            one = Pause(None if where else run, where, trip.fault, trip.why, now)
+            ledger.pauses.add(one)
+            found.append(one)
+    return found
