@@ -45,7 +45,7 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
-    "send.book", "send.lines", "send.routing", "send.standing", "send.comeback",
+    "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown

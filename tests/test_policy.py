@@ -330,7 +330,7 @@ def test_a_verdict_names_its_causes(words: list[tuple[str, int]]) -> None:
         (reply(450, "4.1.1 User unknown"), "tries this message again later; nobody is"),
         (
             reply(550, "5.4.1 Access denied", "m365"),
-            "against the address (refused for good without an explicit reason): [suppression]",
+            "against the address (refused for good): [suppression]",
         ),
         (reply(550, "5.7.26 unauthenticated", "google"), "the fault is ours; nobody is"),
         (reply(421, "[TS03] Retrying will NOT succeed"), "later; pauses the destination"),

@@ -17,6 +17,7 @@ from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
 from mailblast.runbook import RunBook
 from mailblast.send import comeback
+from mailblast.send.surge import in_words
 from mailblast.terminal import Screen
 from mailblast.terminal.notices import explained
 
@@ -44,7 +45,7 @@ def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) 
             reconcile.take_in(
                 screen.counting(read_mailbox(path), "reading mail"), time.time
             )
-        paused = comeback.pause(
+        followed = comeback.follow(
             ledger, thresholds, reconcile.concerned, reconcile.stops, time.time()
         )
         name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -54,15 +55,18 @@ def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) 
             "counts": counts,
             "paused": [
                 {"destination": one.destination, "reason": one.reason, "why": one.why}
-                for one in paused
+                for one in followed.paused
             ],
+            "held": {one.domain: one.lifted for one in followed.held},
         }
         RunBook(ledger.directory).put("imports", name, document)
     if as_json:
         put_json(document)
     else:
         screen.came_back(reconcile.counts)
-        screen.held(paused, ())
+        screen.held(followed.paused, ())
+        for line in in_words(followed.held):
+            screen.say(line)
 
 
 @bounces.command("explain")

@@ -65,7 +65,8 @@ def bounces_show(address: str, rehearsal: bool, as_json: bool) -> None:
         recorded = ledger.history.of(key)
         entries = optout.check(ledger, key)
         now = time.time()
-        weighed = counts(ledger.history.judged(key), policy, now)
+        judged = ledger.history.judged(key)
+        weighed = counts(judged, policy, now)
         if not recorded and not entries:
             raise UserError(
                 f"{address} is in no run and on no list", "mailblast bounces list has whom"
@@ -74,7 +75,7 @@ def bounces_show(address: str, rehearsal: bool, as_json: bool) -> None:
             put_json(_past(key, recorded, weighed, entries))
             return
         screen = Screen()
-        for line in history.past(recorded):
+        for line in history.past(recorded, {past.last.id for past in judged}):
             screen.say(line)
         for one in weighed:
             screen.say(history.counted(one))

@@ -9,16 +9,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, select
+from sqlalchemy import Connection, and_, bindparam, case, exists, func, select
 
 from mailblast.campaign import Policy
-from mailblast.event import Against, Event, EventKind
+from mailblast.event import Against, Disposition, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.deliveries import event_of
-from mailblast.ledger.suppressions import BOUNCED, WORKSPACE, enter
+from mailblast.ledger.suppressions import BOUNCED, HELD, WORKSPACE, enter
 from mailblast.ledger.tables import deliveries, domains, events, runs, suppressions
+from mailblast.reason import Reason
 from mailblast.suppression import Entry
-from mailblast.suppression.policy import Past, Recorded, complaint, outcomes, verdict
+from mailblast.suppression.policy import (
+    SURGE,
+    Past,
+    Recorded,
+    complaint,
+    outcomes,
+    verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,13 @@ class History:
                 for row in connection.execute(_DESTINED, some):
                     found.setdefault(row.run, {})[row.id] = row.destination
         return found
+
+    def unknown(self, run: int) -> list[tuple[str, int, int]]:
+        """The domains that called addresses of a run unknown: how many, of how many that met an
+        answer."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_UNKNOWN, {"run": run})
+            return [(row.domain, row.unknown, row.answered) for row in rows]
 
     def complaints(self, run: int, since: float) -> dict[str, int]:
         """How many deliveries of a run were complained of since then, by destination."""
@@ -168,9 +183,29 @@ _COMPLAINTS = (
     )
     .group_by(_PLACED)
 )
-# Whoever was taken off the list begins anew, by whatever way.
+_IS_UNKNOWN = and_(
+    deliveries.c.disposition.in_((Disposition.REFUSED, Disposition.BOUNCED)),
+    deliveries.c.reason == Reason.INVALID_RECIPIENT,
+)
+_ANSWERED = (
+    *(Disposition.ACCEPTED, Disposition.DELIVERED, Disposition.REFUSED),
+    *(Disposition.BOUNCED, Disposition.EXPIRED),
+)
+_HOW_MANY = func.sum(case((_IS_UNKNOWN, 1), else_=0)).label("unknown")
+_UNKNOWN = (
+    select(deliveries.c.domain, _HOW_MANY, func.count().label("answered"))
+    .where(
+        deliveries.c.run == bindparam("run"),
+        deliveries.c.disposition.in_(_ANSWERED),
+    )
+    .group_by(deliveries.c.domain)
+    .having(_HOW_MANY > SURGE)
+)
+# Whoever was taken off the list begins anew, but for what is only held: it may be confirmed.
 _PARDONED = select(func.max(suppressions.c.removed)).where(
-    suppressions.c.key == bindparam("key"), suppressions.c.reason.in_(BOUNCED)
+    suppressions.c.key == bindparam("key"),
+    suppressions.c.reason.in_(BOUNCED),
+    suppressions.c.consent.not_like(f"{HELD}%"),
 )
 _SUPPRESSED = exists().where(
     suppressions.c.key == deliveries.c.key,

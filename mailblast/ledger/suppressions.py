@@ -11,10 +11,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    insert,
+    literal,
+    select,
+    update,
+)
 
+from mailblast.event import Against
 from mailblast.ledger.database import Database
-from mailblast.ledger.tables import suppressions
+from mailblast.ledger.tables import deliveries, events, suppressions
 from mailblast.reason import Reason
 from mailblast.suppression import Entry
 
@@ -125,6 +137,39 @@ class Suppressions:
                 some = {"ids": ids[start : start + 10_000]}
                 lifted += connection.execute(change, some).rowcount
         return lifted
+
+    def hold(self, run: int, domain: str, at: float, why: str) -> int:
+        """Lift the entries of this domain's recipients in a run that a single event caused; says
+        how many.
+
+        Unlike after `pardon`, the event counts still: another one confirms it.
+        """
+        theirs = select(deliveries.c.key).where(
+            deliveries.c.run == run, deliveries.c.domain == domain
+        )
+        change = (
+            update(suppressions)
+            .where(
+                suppressions.c.key.in_(theirs),
+                _BOUNCED,
+                suppressions.c.events.in_(_alone(theirs)),
+            )
+            .values(removed=at, consent=f"{HELD}{why}")
+        )
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount
+
+
+HELD = "held: "  # how the `consent` of an entry begins that was lifted by `hold`
+
+
+def _alone(keys: Select[tuple[str]]) -> Select[Any]:
+    """The events that call these addresses unknown, each as the list that it alone makes."""
+    return (
+        select(literal("[").concat(cast(events.c.id, Text)).concat("]"))
+        .join(deliveries, deliveries.c.id == events.c.delivery)
+        .where(deliveries.c.key.in_(keys), events.c.against == Against.NONEXISTENT)
+    )
 
 
 BOUNCED = (Reason.HARD_BOUNCE, Reason.SOFT_BOUNCE)

@@ -9,12 +9,14 @@ authentication pauses the destination, for the next run would meet it too.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from mailblast.breaker import COUNTED, Breaker, Fault, Trip
 from mailblast.campaign import Thresholds
 from mailblast.disposition import DUE
 from mailblast.event import Event, EventKind
 from mailblast.ledger import Ledger, Pause
+from mailblast.send.surge import Held, hold
 
 _KINDS = (EventKind.BOUNCED, EventKind.COMPLAINED)
 
@@ -24,19 +26,28 @@ def counts(fact: Event) -> bool:
     return fact.kind in _KINDS and fact.reason in COUNTED
 
 
-def pause(
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What followed from what came back: new pauses, and domains that are held."""
+
+    paused: tuple[Pause, ...] = ()
+    held: tuple[Held, ...] = ()
+
+
+def follow(
     ledger: Ledger,
     thresholds: Thresholds,
     concerned: Collection[int],
     stops: Collection[int],
     now: float,
-) -> list[Pause]:
-    """Pause what has to be, after events were recorded that count; gives the new pauses.
+) -> Followed:
+    """Pause and hold what has to be, after events were recorded that count (`counts`).
 
     `concerned` are their deliveries, `stops` those of which it was said that it will be the
     same for everybody.
     """
-    found: list[Pause] = []
+    paused: list[Pause] = []
+    held: list[Held] = []
     for run, deliveries in ledger.history.runs_of(sorted(concerned)).items():
         breaker = Breaker(thresholds)
         since = ledger.pauses.last_lifted(run)
@@ -47,8 +58,9 @@ def pause(
         for delivery, destination in deliveries.items():
             if delivery in stops:
                 breaker.stopped(destination, delivery)
-        found += _pauses(ledger, run, breaker.passed(), now)
-    return found
+        paused += _pauses(ledger, run, breaker.passed(), now)
+        held += hold(ledger, run, now)
+    return Followed(tuple(paused), tuple(held))
 
 
 def _pauses(

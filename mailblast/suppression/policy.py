@@ -207,6 +207,17 @@ def verdict(pasts: Sequence[Past], policy: Policy, now: float) -> Count | None:
     return next((one for one in counts(pasts, policy, now) if one.passed), None)
 
 
+# A company that closed looks the same, and is believed a day later.
+SURGE = 20  # addresses of one domain in one run
+SURGE_SHARE = 0.5
+
+
+def is_surge(unknown: int, of: int) -> bool:
+    """Whether a domain that calls so many of its recipients unknown is rather in error: more
+    than 20, and more than half of all that met an answer."""
+    return unknown > SURGE and unknown > SURGE_SHARE * of
+
+
 def complaint(key: str, told: Recorded) -> Entry:
     """The entry for a complaint: at once and for good, whatever else is known."""
     return Entry(key, Reason.COMPLAINT, said(told.event), events=(told.id,))
@@ -227,7 +238,7 @@ CALLED = {
     _A.COMPLAINT: "complaint",
     _A.NONEXISTENT: "does not exist",
     _A.RESTRICTED: "takes mail from chosen senders only",
-    _A.PERMANENT: "refused for good without an explicit reason",
+    _A.PERMANENT: "refused for good",
     _A.POLICY: "barred by a rule of the recipient's",
     _A.FULL: "mailbox full",
     _A.SOFT: "failed for now, after all attempts",

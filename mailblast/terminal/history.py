@@ -1,8 +1,8 @@
 """The past of an address in lines: what happened, what it counts as, and what followed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
-from mailblast.event import Against, Event, EventKind
+from mailblast.event import Against, EventKind
 from mailblast.ledger import Mishap, Suppression
 from mailblast.suppression.policy import CALLED, Count, Recorded, said
 from mailblast.terminal.words import duration, moment, visible
@@ -37,11 +37,14 @@ def mishap(one: Mishap) -> str:
     return visible(f"{head}  {said(event)}".rstrip())
 
 
-def past(recorded: Sequence[Recorded]) -> Iterator[str]:
-    """Everything that happened to an address, each with what it counts as."""
+def past(recorded: Sequence[Recorded], counting: Container[int]) -> Iterator[str]:
+    """Everything that happened to an address, each with what it counts as.
+
+    `counting` are the numbers of the outcomes since it was last taken off the list.
+    """
     for one in recorded:
         yield f"  {_happened(one)}"
-        if weighed := _weighed(one.event):
+        if weighed := _weighed(one, counting):
             yield f"      {weighed}"
 
 
@@ -53,11 +56,13 @@ def _happened(one: Recorded) -> str:
     return visible(f"{head} {said(event)}".rstrip())
 
 
-def _weighed(event: Event) -> str:
+def _weighed(one: Recorded, counting: Container[int]) -> str:
+    event = one.event
     if event.against is Against.COMPLAINT:
         return "suppresses at once and for good"
     if event.against is not None:
-        return f"counts as {event.against}: {CALLED[event.against]}"
+        told = f"{event.against}: {CALLED[event.against]}"
+        return f"counts as {told}" if one.id in counting else f"counts no more as {told}"
     if event.kind in _WORKS:
         return "the address works: what was before counts no more"
     if event.kind in _FAILED:
@@ -66,7 +71,7 @@ def _weighed(event: Event) -> str:
 
 
 def counted(one: Count) -> str:
-    """How far it has come: "2 of 3 mailbox full, over 12 of 30 days"."""
+    """How far it has come: "2 of 3 mailbox full, over 12 days (30 days at least)"."""
     tolerance, count = one.tolerance, len(one.causes)
     if not tolerance.count:
         return f"{count} × {CALLED[one.against]}: never suppressed for it ([suppression])"
@@ -74,4 +79,4 @@ def counted(one: Count) -> str:
     if not tolerance.span:
         return told
     span = duration(one.span) if one.span else "0"
-    return f"{told}, over {span} of {duration(tolerance.span)}"
+    return f"{told}, over {span} ({duration(tolerance.span)} at least)"

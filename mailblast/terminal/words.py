@@ -11,6 +11,7 @@ from mailblast.ledger import Pause
 from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
+from mailblast.send.surge import in_words
 
 STYLE = {
     Disposition.ACCEPTED: "green",
@@ -58,7 +59,7 @@ CAME_BACK = {
     "bounced": "bounced",
     "delivered": "delivered, the server says so",
     "delayed": "delayed: the server still tries",
-    "suppressed": "addresses that do not exist; they are suppressed now",
+    "suppressed": "addresses that are suppressed for it now",
     "known": "taken in before; nothing was changed",
     "unmatched": "notices with no return path of ours; nothing was changed",
     "other": "no bounce notices; left for people to read",
@@ -133,7 +134,7 @@ def next_steps(outcome: Outcome) -> list[str]:
     counts, run = outcome.dispositions, outcome.run.run
     if outcome.run.kind == "sample" and outcome.settled:
         return ["These were samples; they are in no report."]
-    lines: list[str] = []
+    lines: list[str] = in_words(outcome.held)
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
     if outcome.settled:
