@@ -28,8 +28,7 @@ _HARD = frozenset(
     {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
 )
 _BLOCKED = frozenset({Reason.BLOCKED_REPUTATION, Reason.SPAM_CONTENT, Reason.RELAY_DENIED})
-# Of what comes back, what may trip it.
-COUNTED = _HARD | _BLOCKED | {Reason.POLICY_AUTH, Reason.COMPLAINT}
+COUNTED = _HARD | _BLOCKED | {Reason.POLICY_AUTH}  # of what bounces, what may trip it
 _TAKEN = (Disposition.ACCEPTED, Disposition.DELIVERED)
 _PARTS = 1_000_000  # shares are compared in whole numbers, so that a threshold is exact
 

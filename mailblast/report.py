@@ -7,7 +7,7 @@ A 250 is an acceptance, not a delivery: a notice may still come back for days.  
 import csv
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ class RunReport:
     open_until: float | None  # when the last bounce window closes
     paused: tuple[Pause, ...] = ()  # its destinations that are paused, or the run
     resting: tuple[Learnt, ...] = ()  # where something is due that has to wait
+    marks: Mapping[str, int] = field(default_factory=dict)  # complained, autoreplied, …
+    came_back: Mapping[str, int] = field(
+        default_factory=dict
+    )  # mails, by what came of them
 
     @property
     def rows(self) -> int:
@@ -50,6 +54,8 @@ class RunReport:
             "ended": iso(self.run.ended),
             "recipients": self.rows,
             "dispositions": _words(self.dispositions),
+            "marks": dict(self.marks),
+            "came_back": dict(self.came_back),
             "reasons": _words(self.reasons),
             "destinations": {name: _words(one) for name, one in self.destinations.items()},
             "doubtful": list(self.doubtful),
@@ -96,6 +102,8 @@ def account(ledger: Ledger, run: Run) -> RunReport:
             one for one in ledger.pauses.standing(run.number) if one.destination in whom
         ),
         resting=resting,
+        marks=ledger.runs.marks(run.number),
+        came_back=ledger.imports.results(run.number),
     )
 
 

@@ -32,6 +32,7 @@ LAYERS = [
     "bounce.diagnostic", "bounce.passage", "bounce.verdict", "bounce.forms",
     "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
+    "tie", "judging",
     "mx", "mtasts", "dane",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
@@ -47,7 +48,7 @@ LAYERS = [
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
-    "send", "send.due", "reconcile", "preview", "optout",
+    "send", "send.due", "reading", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal.history", "terminal",

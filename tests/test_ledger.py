@@ -77,6 +77,9 @@ CREATE TABLE suppressions (id INTEGER NOT NULL, scope TEXT NOT NULL, "key" TEXT 
     removed FLOAT, consent TEXT, PRIMARY KEY (id));
 INSERT INTO suppressions VALUES (1, '', 'z@one.example', 'hard-bounce', '', 'send', 1, NULL, NULL);
 INSERT INTO events VALUES (1, 1, 'deferred', 2, 1, NULL, 451, '', 'later', 'mx.one.example', NULL);
+CREATE TABLE returned (digest BLOB NOT NULL, at FLOAT NOT NULL, source TEXT NOT NULL,
+    result TEXT NOT NULL, PRIMARY KEY (digest));
+INSERT INTO returned VALUES (x'00', 2, 'inbox.mbox:1', 'bounced');
 """
 
 

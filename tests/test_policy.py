@@ -144,10 +144,14 @@ def test_what_was_accepted_lately() -> None:
 def test_the_last_event_decides() -> None:
     """A message that bounced and was delivered after all was delivered, and the other way
     round; a late notice counts when the message was sent."""
-    first, second = history("550@0 full-bounce@1")[:2], Event(1, EventKind.DELIVERED, START)
-    assert outcomes([*first, Recorded(9, "run-1", second)])[0].works(START)
+    given_back = history("full-bounce@1")
+    after_all = Recorded(9, "run-1", Event(1, EventKind.DELIVERED, START + 2 * DAY))
+    (past,) = outcomes([*given_back, after_all])
+    assert past.works(START)
+    (past,) = outcomes([*given_back, after_all, given_back[-1]])
+    assert (past.works(START), past.against, past.sent) == (False, "full", START + DAY)
 
-    told = [*history("taken@0 taken@1"), *history("taken@0 taken@1")[:0]]
+    told = history("taken@0 taken@1")
     late = [
         Recorded(8, "run-1", Event(1, BOUNCED, START + 9 * DAY, against=Against.PERMANENT)),
         Recorded(9, "run-2", Event(2, BOUNCED, START + 9 * DAY, against=Against.PERMANENT)),

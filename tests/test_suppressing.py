@@ -75,15 +75,22 @@ def shown(workspace: Path, name: str) -> Any:
 
 
 def bounced(
-    workspace: Path, server: Misbehaving, name: str, said: str, status: str
+    workspace: Path, server: Misbehaving, names: str, said: str, status: str
 ) -> Ended:
-    """Somebody's last message comes back: a notice to its return path, imported."""
-    path = [one.return_path for one in server.messages if one.recipient.startswith(name)][
-        -1
-    ]
-    notice = f"""\
+    """The last messages to these come back: notices to their return paths, imported."""
+    inbox = workspace / "came-back.mbox"
+    inbox.unlink(missing_ok=True)
+    for name in names.split():
+        append_mbox(inbox, notice(server, name, said, status).encode(), "", time.time())
+    return ok(workspace, "bounces", "import", inbox)
+
+
+def notice(server: Misbehaving, name: str, said: str, status: str) -> str:
+    """That the last message to somebody could not be delivered."""
+    theirs = [one for one in server.messages if one.recipient.startswith(f"{name}@")]
+    return f"""\
 From: MAILER-DAEMON@mx.inbox.example
-To: <{path}>
+To: <{theirs[-1].return_path}>
 Subject: Undelivered Mail Returned to Sender
 Date: {formatdate(time.time())}
 Message-ID: <{time.time_ns()}@mx.inbox.example>
@@ -108,10 +115,6 @@ Diagnostic-Code: smtp; {said}
 
 --b--
 """
-    inbox = workspace / "came-back.mbox"
-    inbox.unlink(missing_ok=True)
-    append_mbox(inbox, notice.encode(), "", time.time())
-    return ok(workspace, "bounces", "import", inbox)
 
 
 # --- Suppressing ----------------------------------------------------------------------------
@@ -376,10 +379,9 @@ def test_blocks_that_come_back(tmp_path: Path, server: Misbehaving) -> None:
     as at the door, the report says so, and the next run waits for --resume-paused."""
     campaign(tmp_path, server, MANY)
     mailed(tmp_path, server, {})
-    for name in ("r1@", "r2@"):
-        bounced(tmp_path, server, name, SPAM, "5.7.1")
+    bounced(tmp_path, server, "r1 r2", SPAM, "5.7.1")
     assert the_run(tmp_path)["paused"] == []
-    told = bounced(tmp_path, server, "r3@", SPAM, "5.7.1").out
+    told = bounced(tmp_path, server, "r3", SPAM, "5.7.1").out
 
     why = "3 of 20 recipients were refused by inbox.example as unwanted: 15 %, more than 10 %."
     assert why in told
@@ -391,7 +393,7 @@ def test_blocks_that_come_back(tmp_path: Path, server: Misbehaving) -> None:
     assert len(server.messages) == 20
     ok(tmp_path, "send", "letter", "--yes", "--resume-paused")
     assert len(server.messages) == 40
-    bounced(tmp_path, server, "r4@", SPAM, "5.7.1")
+    bounced(tmp_path, server, "r4", SPAM, "5.7.1")
     assert the_run(tmp_path)["paused"] == [], "counted anew since it was lifted"
 
 
@@ -399,8 +401,7 @@ def test_our_authentication_that_comes_back(tmp_path: Path, server: Misbehaving)
     """Three recipients are enough; the run is over, so its destination waits."""
     campaign(tmp_path, server)
     mailed(tmp_path, server, {})
-    for name in PEOPLE:
-        bounced(tmp_path, server, name, UNAUTHENTICATED, "5.7.26")
+    bounced(tmp_path, server, " ".join(PEOPLE), UNAUTHENTICATED, "5.7.26")
 
     (paused,) = the_run(tmp_path)["paused"]
     assert (paused["destination"], paused["reason"]) == ("inbox.example", "authentication")
@@ -415,8 +416,7 @@ def test_a_send_that_is_at_work(tmp_path: Path, server: Misbehaving) -> None:
         file.write('[throttle]\nrate = "10/s"\n[breaker]\nminimum_destination = 20\n')
     sending = begin(tmp_path, "send", "letter", "--yes", "--wait", "0")
     until(lambda: len(server.messages) >= 22)
-    for name in ("r0@", "r1@", "r2@", "r3@", "r4@", "r5@", "r6@"):
-        bounced(tmp_path, server, name, SPAM, "5.7.1")
+    bounced(tmp_path, server, " ".join(f"r{n}" for n in range(20)), SPAM, "5.7.1")
     status, out, _ = ended(sending)
     assert status == 3
     assert "inbox.example is paused: " in out
@@ -449,7 +449,7 @@ def test_a_domain_that_knows_nobody(tmp_path: Path, server: Misbehaving) -> None
     pass_days(tmp_path, 1)
     mailed(tmp_path, server, unknown)
     assert suppressed(tmp_path) == set(unknown)
-    bounced(tmp_path, server, "y@", UNKNOWN, "5.1.1")
+    bounced(tmp_path, server, "y", UNKNOWN, "5.1.1")
     assert suppressed(tmp_path) == set(unknown), "of this one it is the first time"
 
 
@@ -457,10 +457,9 @@ def test_a_domain_that_gives_everybody_back(tmp_path: Path, server: Misbehaving)
     """The same for what was accepted and came back."""
     campaign(tmp_path, server, (*MANY, "x"))
     mailed(tmp_path, server, {})
-    for name in MANY:
-        bounced(tmp_path, server, f"{name}@", UNKNOWN, "5.1.1")
+    bounced(tmp_path, server, " ".join(MANY), UNKNOWN, "5.1.1")
     assert suppressed(tmp_path) == set(MANY)
-    told = bounced(tmp_path, server, "x@", UNKNOWN, "5.1.1").out
+    told = bounced(tmp_path, server, "x", UNKNOWN, "5.1.1").out
 
     assert "inbox.example says of 21 of 21 recipients that they do not exist" in told
     assert suppressed(tmp_path) == set()
@@ -469,3 +468,90 @@ def test_a_domain_that_gives_everybody_back(tmp_path: Path, server: Misbehaving)
     pass_days(tmp_path, 1)
     mailed(tmp_path, server, {"x": UNKNOWN})
     assert suppressed(tmp_path) == {"x"}
+
+
+# --- What proves that it works, and what weighs more ------------------------------------------
+
+
+def mailed_back(workspace: Path, server: Misbehaving, name: str, kind: str) -> None:
+    """An automatic reply, or a complaint, about somebody's last message; imported."""
+    theirs = [one for one in server.messages if one.recipient.startswith(f"{name}@")][-1]
+    if kind == "reply":
+        mail = f"""\
+From: {name}@inbox.example
+To: <{theirs.return_path}>
+Subject: Out of office
+Auto-Submitted: auto-replied
+Message-ID: <{time.time_ns()}@inbox.example>
+
+I am away.
+"""
+    else:
+        mail = f"""\
+From: fbl@inbox.example
+To: abuse@shop.example
+Subject: complaint
+Message-ID: <{time.time_ns()}@inbox.example>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="b"
+
+--b
+Content-Type: text/plain
+
+An email abuse report.
+
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: abuse
+User-Agent: Example/1
+Version: 1
+Original-Mail-From: <{theirs.return_path}>
+
+--b
+Content-Type: message/rfc822
+
+Return-Path: <{theirs.return_path}>
+{theirs.content.decode()}
+--b--
+"""
+    inbox = workspace / f"{kind}.mbox"
+    inbox.unlink(missing_ok=True)
+    append_mbox(inbox, mail.encode(), "", time.time())
+    ok(workspace, "bounces", "import", inbox)
+
+
+def test_an_automatic_reply_between(tmp_path: Path, server: Misbehaving) -> None:
+    """It proves that the mailbox is there: the refusal before it counts no more."""
+    campaign(tmp_path, server)
+    mailed(tmp_path, server, {"bert": BARE})
+    pass_days(tmp_path, 2)
+    mailed(tmp_path, server, {})
+    mailed_back(tmp_path, server, "bert", "reply")
+    assert shown(tmp_path, "bert")["counts"] == []
+    pass_days(tmp_path, 2)
+    mailed(tmp_path, server, {"bert": BARE})
+
+    assert suppressed(tmp_path) == set()
+
+
+def test_a_complaint(tmp_path: Path, server: Misbehaving) -> None:
+    """At once and for good: no undo lifts it, and a bounce that stands is no reason to leave it
+    out."""
+    campaign(tmp_path, server)
+    mailed(tmp_path, server, {})
+    mailed_back(tmp_path, server, "anna", "complaint")
+    bounced(tmp_path, server, "bert", UNKNOWN, "5.1.1")
+    mailed_back(tmp_path, server, "bert", "complaint")
+    assert suppressed(tmp_path) == {"anna", "bert"}
+
+    for name, status in (("anna", 1), ("bert", 0)):
+        ok(tmp_path, "bounces", "undo", f"{name}@inbox.example", status=status)
+    assert suppressed(tmp_path) == {"anna", "bert"}
+    reasons = {one["reason"] for one in shown(tmp_path, "bert")["entries"]}
+    assert reasons == {"hard-bounce", "complaint"}
+    listed = ok(tmp_path, "bounces", "list", "--reason", "complaint").out
+    assert listed.count("complained") == 2
+    consent = ("--consent", "a form on 2026-11-24")
+    ok(tmp_path, "unsubscribe", "remove", "anna@inbox.example", *consent)
+    assert suppressed(tmp_path) == {"bert"}

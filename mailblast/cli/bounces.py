@@ -45,14 +45,13 @@ def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) 
             reconcile.take_in(
                 screen.counting(read_mailbox(path), "reading mail"), time.time
             )
-        followed = comeback.follow(
-            ledger, thresholds, reconcile.concerned, reconcile.stops, time.time()
-        )
+        followed = comeback.follow(ledger, thresholds, reconcile.returns, time.time())
         name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        counts = dict(reconcile.counts)
         document = {
             "sources": [str(path) for path in mailboxes],
-            "counts": counts,
+            "counts": dict(reconcile.counts),
+            "kinds": dict(reconcile.kinds),
+            "tied": dict(reconcile.tied),
             "paused": [
                 {"destination": one.destination, "reason": one.reason, "why": one.why}
                 for one in followed.paused
@@ -63,7 +62,7 @@ def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) 
     if as_json:
         put_json(document)
     else:
-        screen.came_back(reconcile.counts)
+        screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
         screen.held(followed.paused, ())
         for line in in_words(followed.held):
             screen.say(line)

@@ -25,7 +25,7 @@ from mailblast.ledger.deliveries import (
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.history import History, Mishap
-from mailblast.ledger.imports import Imports, Returned
+from mailblast.ledger.imports import Change, Imports, Returned, Taken
 from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
@@ -35,6 +35,7 @@ from mailblast.secret import write_secret
 __all__ = [
     "BATCH",
     "WORKSPACE",
+    "Change",
     "Claim",
     "Claimed",
     "Deliveries",
@@ -52,6 +53,7 @@ __all__ = [
     "Run",
     "Struck",
     "Suppression",
+    "Taken",
     "Watch",
     "keys_of",
     "suppression_reason",

@@ -97,7 +97,9 @@ class History:
         if run is not None:
             query = query.where(deliveries.c.run == run)
         if reason:
-            query = query.where(events.c.reason == reason)
+            # A complaint is no reason why a message did not arrive.
+            column = events.c.against if reason == Reason.COMPLAINT else events.c.reason
+            query = query.where(column == reason)
         if suppressed:
             query = query.where(_SUPPRESSED)
         with self._database.reading() as connection:

@@ -8,8 +8,8 @@ Rule: a run of which nothing is due any more is not paused; what would have paus
 authentication pauses the destination, for the next run would meet it too.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from mailblast.breaker import COUNTED, Breaker, Fault, Trip
 from mailblast.campaign import Thresholds
@@ -18,12 +18,26 @@ from mailblast.event import Event, EventKind
 from mailblast.ledger import Ledger, Pause
 from mailblast.send.surge import Held, hold
 
-_KINDS = (EventKind.BOUNCED, EventKind.COMPLAINED)
+
+@dataclass(slots=True)
+class Returns:
+    """The deliveries of which something came back that may pause or hold something: all
+    `concerned`, and those of which it was said that it will be the same for everybody."""
+
+    concerned: set[int] = field(default_factory=set)
+    stops: set[int] = field(default_factory=set)
+
+    def add(self, facts: Iterable[Event], *, stop: bool) -> None:
+        """Take note of what was recorded."""
+        told = {one.delivery for one in facts if _may_pause(one)}
+        self.concerned |= told
+        if stop:
+            self.stops |= told
 
 
-def counts(fact: Event) -> bool:
-    """Whether an event that came back may pause something."""
-    return fact.kind in _KINDS and fact.reason in COUNTED
+def _may_pause(fact: Event) -> bool:
+    bounced = fact.kind is EventKind.BOUNCED and fact.reason in COUNTED
+    return bounced or fact.kind is EventKind.COMPLAINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +49,12 @@ class Followed:
 
 
 def follow(
-    ledger: Ledger,
-    thresholds: Thresholds,
-    concerned: Collection[int],
-    stops: Collection[int],
-    now: float,
+    ledger: Ledger, thresholds: Thresholds, returns: Returns, now: float
 ) -> Followed:
-    """Pause and hold what has to be, after events were recorded that count (`counts`).
-
-    `concerned` are their deliveries, `stops` those of which it was said that it will be the
-    same for everybody.
-    """
+    """Pause and hold what has to be, after what came back was recorded."""
     paused: list[Pause] = []
     held: list[Held] = []
-    for run, deliveries in ledger.history.runs_of(sorted(concerned)).items():
+    for run, deliveries in ledger.history.runs_of(sorted(returns.concerned)).items():
         breaker = Breaker(thresholds)
         since = ledger.pauses.last_lifted(run)
         for verdict in ledger.runs.verdicts(run, since):
@@ -56,7 +62,7 @@ def follow(
         for destination, count in ledger.history.complaints(run, since).items():
             breaker.complained(destination, count)
         for delivery, destination in deliveries.items():
-            if delivery in stops:
+            if delivery in returns.stops:
                 breaker.stopped(destination, delivery)
         paused += _pauses(ledger, run, breaker.passed(), now)
         held += hold(ledger, run, now)

@@ -9,13 +9,19 @@ automatic reply proves that the address works, and everything before it is forgo
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mailblast.campaign.suppression import Policy, Tolerance
-from mailblast.disposition import BOUNCE_WINDOW, Outcome, address_is_dead
-from mailblast.event import Against, Event, EventKind
+from mailblast.disposition import (
+    BOUNCE_WINDOW,
+    TRANSITIONS,
+    Outcome,
+    address_is_dead,
+    after,
+)
+from mailblast.event import Against, Disposition, Event, EventKind
 from mailblast.reason import Reason, Scope
 from mailblast.suppression import Entry
 
@@ -87,13 +93,14 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What became of one message: the event that decided, and when it was sent.
+    """What became of one message, by which event, and when it was sent.
 
     It counts when the message was sent and not when a notice was read: whoever imports once
     a week comes to the same end.
     """
 
     sent: float
+    became: Disposition
     last: Recorded
 
     @property
@@ -104,34 +111,41 @@ class Past:
     def works(self, now: float) -> bool:
         """Whether it proves that the address takes mail: accepted alone does not, until the
         bounce window has closed."""
-        event = self.last.event
-        silent = event.kind is _E.ACCEPTED and now - self.sent > BOUNCE_WINDOW
-        return silent or event.kind in _PROOF
+        silent = self.accepted and now - self.sent > BOUNCE_WINDOW
+        return silent or self.became is Disposition.DELIVERED
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was taken, and no more is known yet."""
+        return self.became is Disposition.ACCEPTED
 
 
-_PROOF = frozenset({_E.DELIVERED, _E.AUTOREPLIED, _E.UNSUBSCRIBED})
-_DECIDE = _FAILED | _PROOF | {_E.ACCEPTED}
+_OUTCOMES = frozenset(
+    {
+        *(Disposition.ACCEPTED, Disposition.DELIVERED),
+        *(Disposition.REFUSED, Disposition.BOUNCED, Disposition.EXPIRED),
+    }
+)
 _AT_THE_DOOR = frozenset({_E.ATTEMPTED, _E.ACCEPTED, _E.DEFERRED, _E.REFUSED, _E.EXPIRED})
 
 
 def outcomes(history: Iterable[Recorded], since: float = 0.0) -> list[Past]:
     """What became of each message that was sent after `since`, in the order of sending.
 
-    `history` is all that was recorded of one address, in the order of recording; the last
-    event that decides wins.
+    `history` is all that was recorded of one address, in the order of recording; an event
+    decides if it moves the disposition (`disposition.TRANSITIONS`), and the last one wins.
     """
-    sent: dict[int, float] = {}
-    last: dict[int, Recorded] = {}
+    found: dict[int, Past] = {}
     for one in history:
-        delivery, kind = one.event.delivery, one.event.kind
-        if kind in _AT_THE_DOOR:
-            sent[delivery] = one.event.at
-        if kind in _DECIDE:
-            last[delivery] = one
-    pasts = (Past(sent.get(of, one.event.at), one) for of, one in last.items())
-    return sorted(
-        (past for past in pasts if past.sent > since), key=lambda it: (it.sent, it.last.id)
-    )
+        event = one.event
+        past = found.get(event.delivery, Past(event.at, Disposition.QUEUED, one))
+        if event.kind in _AT_THE_DOOR:
+            past = replace(past, sent=event.at)
+        if event.kind in TRANSITIONS[past.became]:
+            past = replace(past, became=after(past.became, event.kind), last=one)
+        found[event.delivery] = past
+    ended = [one for one in found.values() if one.became in _OUTCOMES and one.sent > since]
+    return sorted(ended, key=lambda past: (past.sent, past.last.id))
 
 
 def failures(pasts: Sequence[Past], now: float) -> list[Past]:
@@ -142,9 +156,9 @@ def failures(pasts: Sequence[Past], now: float) -> list[Past]:
     """
     found: list[Past] = []
     for past in reversed(pasts):
-        if past.works(now) or (found and past.last.event.kind is _E.ACCEPTED):
+        if past.works(now) or (found and past.accepted):
             break
-        if past.last.event.kind is not _E.ACCEPTED:
+        if not past.accepted:
             found.append(past)
     return found[::-1]
 
