@@ -182,7 +182,7 @@ def test_every_kind_makes_its_event(sent: Sent) -> None:
 
     assert found["counts"] == {
         "bounced": 1, "autoreplied": 1, "complained": 1, "unsubscribed": 1, "delivered": 1,
-        "delayed": 1, "replied": 1, "suppressed": 2,
+        "delayed": 1, "replied": 1, "suppressed": 3,
     }  # fmt: skip
     assert found["kinds"] == {
         "bounce": 3, "autoreply": 1, "complaint": 1, "unsubscribe": 1, "none": 1
@@ -191,7 +191,7 @@ def test_every_kind_makes_its_event(sent: Sent) -> None:
     assert run["dispositions"] == {"bounced": 1, "delivered": 5, "accepted": 1}
     assert run["marks"] == {"autoreplied": 1, "complained": 1, "unsubscribed": 1}
     assert sum(run["came_back"].values()) == 7
-    assert sent.suppressed() == [ann, di]
+    assert sent.suppressed() == [ann, cy, di]
     assert sent.kept("unmatched") == sent.kept("quarantine") == []
 
 
@@ -306,7 +306,7 @@ def test_replayed(sent: Sent) -> None:
     assert counts == {"replayed": 9}
     assert the_run(sent.where)["dispositions"] == before["dispositions"]
     assert look(sent.where, "SELECT count(*) FROM events") == events
-    assert sent.suppressed() == []
+    assert sent.suppressed() == [cy], "by the complaint itself"
     assert len(sent.kept("quarantine")) == 9
     assert "replayed" in ok(sent.where, "show", ann).out
 

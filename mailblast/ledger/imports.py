@@ -20,7 +20,6 @@ from mailblast.ledger.recording import record
 from mailblast.ledger.statement import count, insert_all
 from mailblast.ledger.suppressions import WORKSPACE, enter
 from mailblast.ledger.tables import deliveries, events, returned, runs
-from mailblast.suppression import Entry
 from mailblast.tie import Sent, Tie
 
 # Judged anew when it is imported again, for its form may be known by then.  What is then tied
@@ -154,8 +153,7 @@ class _Batch:
         )
         self._rows: dict[bytes, dict[str, Any]] = {}
         self._anew: dict[bytes, dict[str, Any]] = {}
-        self._facts: list[tuple[str, Event]] = []  # each with the source of its mail
-        self._wishes: list[tuple[str, tuple[Entry, ...]]] = []
+        self._new: list[tuple[Change, list[Event]]] = []
 
     def take(self, change: Change) -> Taken:
         """What comes of a mail, now that it is known what was said before."""
@@ -164,11 +162,9 @@ class _Batch:
             return Taken(before, new=False)
         judged = change.judged
         facts = [one for one in judged.facts if (one.delivery, one.kind) not in self._said]
-        repeated = bool(judged.facts) and not facts
         self._said.update((one.delivery, one.kind) for one in facts)
-        self._facts += [(change.source, one) for one in facts]
-        if judged.wishes:
-            self._wishes.append((change.source, judged.wishes))
+        self._new.append((change, facts))
+        repeated = judged.facts and not facts
         result = judged.again if repeated else judged.result
         rows = self._rows if before is None or change.digest in self._rows else self._anew
         rows[change.digest] = self._row(change, result)
@@ -195,16 +191,16 @@ class _Batch:
         for row in self._anew.values():
             values = {name: value for name, value in row.items() if name != "digest"}
             self._connection.execute(_ANEW.values(values), {"it": row["digest"]})
-        record(self._connection, [fact for _, fact in self._facts])
-        wished = sum(
-            enter(self._connection, entries, self._at, source, WORKSPACE)
-            for source, entries in self._wishes
-        )
-        judged = (
-            judge(self._connection, [fact], policy, self._at, source)
-            for source, fact in self._facts
-        )
-        return wished + sum(map(len, judged))
+        record(self._connection, [fact for _, facts in self._new for fact in facts])
+        return sum(self._suppress(change, facts, policy) for change, facts in self._new)
+
+    def _suppress(self, change: Change, facts: Sequence[Event], policy: Policy) -> int:
+        """Whom a mail suppresses by the events that it has added, and by its own wish."""
+        at, source = self._at, change.source
+        found = len(judge(self._connection, facts, policy, at, source))
+        if wishes := change.judged.wishes:
+            found += enter(self._connection, wishes, at, source, WORKSPACE)
+        return found
 
 
 _ANEW = update(returned).where(returned.c.digest == bindparam("it"))
