@@ -15,9 +15,9 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.ip", "campaign.limits", "campaign.keys", "campaign.source",
-    "campaign.settings", "campaign.providers", "campaign.files", "campaign.checks",
-    "campaign", "campaign.manifest", "campaign.example",
+    "campaign.forms", "campaign.ip", "campaign.limits", "campaign.keys",
+    "campaign.suppression", "campaign.source", "campaign.settings", "campaign.providers",
+    "campaign.files", "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
     "recipients", "suppression", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
     "template.footer", "template.images", "template.markdown", "template.plaintext",
@@ -25,7 +25,8 @@ LAYERS = [
     "signing",
     "compose.canspam", "compose.header", "compose.body", "compose.attachment",
     "compose.fields", "compose.sources", "compose.structure", "compose",
-    "disposition", "provider", "throttle", "pulse", "schedule", "breaker", "learnt",
+    "disposition", "suppression.policy", "provider", "throttle", "pulse", "schedule",
+    "breaker", "learnt",
     "smtp.command", "smtp.protocol",
     "bounce.notice", "bounce.charset", "bounce.parts", "bounce.message",
     "bounce.diagnostic", "bounce.passage", "bounce.verdict", "bounce.forms",
@@ -38,21 +39,21 @@ LAYERS = [
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
-    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports", "ledger.pauses",
-    "ledger.policies", "ledger.commit", "ledger", "runbook",
+    "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.history",
+    "ledger.imports", "ledger.pauses", "ledger.policies", "ledger.commit", "ledger", "runbook",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
-    "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
-    "send.prepare", "send.carrier", "send.prove",
+    "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
+    "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
-    "cli.destinations", "cli.optout", "cli", "__main__",
+    "terminal.history", "terminal",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.history",
+    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import files
+from mailblast.campaign import files, suppression
 from mailblast.campaign.checks import consistency
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.keys import DESTINATIONS, HEADERS
@@ -41,6 +41,7 @@ from mailblast.campaign.settings import (
     located,
     read_settings,
 )
+from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Dkim",
     "Limits",
     "MessageSettings",
+    "Policy",
     "Profile",
     "Profiles",
     "Rate",
@@ -58,11 +60,13 @@ __all__ = [
     "Setting",
     "Thresholds",
     "Throttles",
+    "Tolerance",
     "Unsubscribe",
     "Warmup",
     "find_workspace",
     "load",
     "load_limits",
+    "load_policy",
 ]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -178,6 +182,7 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
+    suppression: Policy
 
 
 def find_workspace(start: Path) -> Path:
@@ -232,6 +237,15 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
     return _throttles(settings), profiles
 
 
+def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
+    """What a workspace says of suppressing and of pausing, without a campaign; raises
+    Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return _policy(settings), _thresholds(settings)
+
+
 def _place(problem: Problem) -> tuple[str, int]:
     file, _, line = problem.where.partition(":")
     return file, int(line) if line.isdigit() else 0
@@ -256,6 +270,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         throttle=_throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
+        suppression=_policy(settings),
     )
 
 
@@ -357,3 +372,8 @@ def _throttles(settings: Settings) -> Throttles:
 def _thresholds(settings: Settings) -> Thresholds:
     names = (each.name for each in fields(Thresholds))
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
+
+
+def _policy(settings: Settings) -> Policy:
+    names = (each.name for each in fields(Policy))
+    return Policy(**{name: settings.get(suppression.TABLE, name) for name in names})

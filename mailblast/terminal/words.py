@@ -11,6 +11,7 @@ from mailblast.ledger import Pause
 from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
+from mailblast.send.surge import in_words
 
 STYLE = {
     Disposition.ACCEPTED: "green",
@@ -153,7 +154,7 @@ def next_steps(outcome: Outcome) -> list[str]:
     counts, run = outcome.dispositions, outcome.run.run
     if outcome.run.kind == "sample" and outcome.settled:
         return ["These were samples; they are in no report."]
-    lines: list[str] = []
+    lines: list[str] = in_words(outcome.held)
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
     if outcome.settled:
