@@ -69,9 +69,15 @@ OTHERWISE = {
         "x@loop.{}": ("bounced", "system-error", "5.3.5", 553),
     },
 }
-# Whose addresses are proven to be dead.  Exim's and OpenSMTPD's words for somebody unknown are
-# also their words for other things.
-DEAD = ("sieved@{}", "moved@{}", "twice@{}", "ghost@backup.{}")
+# Whose addresses are proven to be dead, and at which hosts.  Exim's and OpenSMTPD's words for
+# somebody unknown are also their words for other things; and where a notice names only the
+# one to whom mail was forwarded, it does not say that the address in the list is dead.
+DEAD = {
+    "nobody.here@{}": ("postfix", "sendmail"),
+    "ghost@backup.{}": tuple(HOSTS),
+    "moved@{}": ("postfix", "exim", "sendmail"),
+    "twice@{}": ("postfix", "opensmtpd", "sendmail"),
+}
 
 
 def people(name: str) -> tuple[str, ...]:
@@ -89,9 +95,7 @@ ENDINGS = {
     for name in HOSTS
     for who in people(name)
 }
-SUPPRESSED = {at(name, who) for name in HOSTS for who in DEAD} | {
-    at(name, "nobody.here@{}") for name in ("postfix", "sendmail")
-}
+SUPPRESSED = {at(name, who) for who, names in DEAD.items() for name in names}
 
 
 # What must be read from each mail: action, recipient, status, code, reason, and "hard".
