@@ -7,9 +7,11 @@ It takes any recipient in its domain into one Maildir.  `EximHost(MailHost(…))
 people, forwards and routes; what it forwards has its return path rewritten (SRS).
 """
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -95,6 +97,7 @@ class Exim:
             [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf", "-q1s"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             until(lambda: greets(self.address, self.port), "Exim does not answer")
@@ -106,6 +109,8 @@ class Exim:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(30)
+        with contextlib.suppress(ProcessLookupError):  # who still delivers, or goes through it
+            os.killpg(self._process.pid, signal.SIGKILL)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def messages(self) -> list[bytes]:
