@@ -109,7 +109,9 @@ class Exim:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(30)
-        with contextlib.suppress(ProcessLookupError):  # who still delivers, or goes through it
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # who still delivers, or goes through it
             os.killpg(self._process.pid, signal.SIGKILL)
         shutil.rmtree(self.home, ignore_errors=True)
 
