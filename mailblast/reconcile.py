@@ -25,6 +25,9 @@ from mailblast.tag import Keyring
 # servers' ten days of patience leave a wide margin.
 OLDEST = 30 * 86400.0
 
+# What changes nothing and was not counted on: left where it is, for people.
+LEFT = frozenset(("unmatched", "other", "unreadable"))
+
 _KINDS = {"failed": EventKind.BOUNCED, "delivered": EventKind.DELIVERED}
 
 
@@ -45,22 +48,37 @@ class Reconcile:
         self._keyring = keyring
         self.counts: Counter[str] = Counter()
 
-    def take_in(self, mails: Iterable[Mail | Refusal], clock: Callable[[], float]) -> None:
-        """Read every mail and record what it says, each at most once."""
+    def take_in(
+        self,
+        mails: Iterable[Mail | Refusal],
+        clock: Callable[[], float],
+        settled: Callable[[Mail | Refusal, str], None] = lambda _mail, _result: None,
+    ) -> None:
+        """Read every mail and record what it says, each at most once.
+
+        `settled` is told of each what it was, once that is durable; of one that was recorded
+        before, what it was then.
+        """
         for mail in mails:
             if isinstance(mail, Refusal):
                 self.counts["unreadable"] += 1
-                continue
-            digest = hashlib.sha256(mail.content).digest()
-            if self._ledger.imports.known(digest):
-                self.counts["known"] += 1
-                continue
-            found = self._judge(mail.content, digest, clock())
-            returned = Returned(digest, mail.source, found.result)
-            new = self._ledger.imports.enter(returned, clock(), found.facts, found.entries)
-            self.counts[found.result if new else "known"] += 1
-            if new and found.entries:
-                self.counts["suppressed"] += len(found.entries)
+                settled(mail, "unreadable")
+            else:
+                settled(mail, self._take(mail, clock()))
+
+    def _take(self, mail: Mail, now: float) -> str:
+        digest = hashlib.sha256(mail.content).digest()
+        result = self._ledger.imports.known(digest)
+        if result is not None:
+            self.counts["known"] += 1
+            return result
+        found = self._judge(mail.content, digest, now)
+        returned = Returned(digest, mail.source, found.result)
+        new = self._ledger.imports.enter(returned, now, found.facts, found.entries)
+        self.counts[found.result if new else "known"] += 1
+        if new and found.entries:
+            self.counts["suppressed"] += len(found.entries)
+        return found.result
 
     def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
         notice = bounce.read(content)

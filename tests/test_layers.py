@@ -33,7 +33,7 @@ LAYERS = [
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
     "mx", "mtasts", "dane",
     # edges: files, the network and the database
-    "secret", "content", "mailbox", "resolver",
+    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
@@ -46,12 +46,12 @@ LAYERS = [
     "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
     "send.prepare", "send.carrier", "send.prove",
-    "send", "send.due", "reconcile", "preview", "optout",
+    "send", "send.due", "reconcile", "intake", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
-    "cli.destinations", "cli.optout", "cli", "__main__",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.importing", "cli.bounces",
+    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

@@ -1,7 +1,6 @@
 """What came back: read it, and take it into the account."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,18 +8,11 @@ import click
 
 from mailblast import bounce
 from mailblast.bounce import Kind, Notice, Report
-from mailblast.cli.base import json_option, opened, put_json, rehearsal_option
+from mailblast.cli.importing import MAILBOXES, bounces_import
 from mailblast.errors import Refusal
-from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
-from mailblast.reconcile import Reconcile
-from mailblast.runbook import RunBook
 from mailblast.terminal import Screen
 from mailblast.terminal.notices import explained
-
-MAILBOXES = click.argument(
-    "mailboxes", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
 
 
 @click.group()
@@ -28,33 +20,13 @@ def bounces() -> None:
     """What came back."""
 
 
-@bounces.command("import")
-@MAILBOXES
-@rehearsal_option
-@json_option
-def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) -> None:
-    """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
-    screen = Screen(json=as_json)
-    with opened(Path(), rehearsal=rehearsal, make=True) as (_, ledger):
-        reconcile = Reconcile(ledger, keyring(ledger))
-        for path in mailboxes:
-            reconcile.take_in(
-                screen.counting(read_mailbox(path), "reading mail"), time.time
-            )
-        name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        counts = dict(reconcile.counts)
-        document = {"sources": [str(path) for path in mailboxes], "counts": counts}
-        RunBook(ledger.directory).put("imports", name, document)
-    if as_json:
-        put_json(document)
-    else:
-        screen.came_back(reconcile.counts)
+bounces.add_command(bounces_import)
 
 
 @bounces.command("explain")
 @MAILBOXES
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
-def bounces_explain(mailboxes: tuple[Path, ...], as_json: bool) -> None:
+def bounces_explain(mailboxes: tuple[str, ...], as_json: bool) -> None:
     """Say what each message in MAILBOXES is, of whom it speaks, and by which rule.
 
     Nothing is recorded, and no workspace is needed.
@@ -68,10 +40,10 @@ def bounces_explain(mailboxes: tuple[Path, ...], as_json: bool) -> None:
                 screen.say(line)
 
 
-def _read(mailboxes: tuple[Path, ...], screen: Screen) -> Iterator[tuple[str, Notice]]:
+def _read(mailboxes: tuple[str, ...], screen: Screen) -> Iterator[tuple[str, Notice]]:
     """Every message, read; what could not be is told, and is of no kind."""
     for path in mailboxes:
-        for mail in read_mailbox(path):
+        for mail in read_mailbox(Path(path)):
             if isinstance(mail, Refusal):
                 screen.error(str(mail))
                 continue

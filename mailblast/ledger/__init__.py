@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mailblast.errors import Refused, UserError
 from mailblast.ledger.commit import GroupCommit, Struck
-from mailblast.ledger.database import Database
+from mailblast.ledger.database import BUSY_SECONDS, Database
 from mailblast.ledger.deliveries import (
     Claim,
     Claimed,
@@ -32,6 +32,7 @@ from mailblast.secret import write_secret
 
 __all__ = [
     "BATCH",
+    "BUSY_SECONDS",
     "WORKSPACE",
     "Claim",
     "Claimed",
@@ -55,11 +56,14 @@ __all__ = [
 
 
 class Ledger:
-    """The ledger in a directory, made if it is not there."""
+    """The ledger in a directory, made if it is not there.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._database = Database(directory / "ledger.db")
+    `patience` is how long to wait for another program that writes, in seconds.
+    """
+
+    def __init__(self, directory: Path, patience: float = BUSY_SECONDS) -> None:
+        self.directory, self.patience = directory, patience
+        self._database = Database(directory / "ledger.db", patience)
         self.runs = Runs(self._database)
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)

@@ -32,11 +32,11 @@ class Imports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known(self, digest: bytes) -> bool:
-        """Whether this very mail was entered before."""
-        query = select(returned.c.at).where(returned.c.digest == digest)
+    def known(self, digest: bytes) -> str | None:
+        """What this very mail was, if it was entered before; None if it was not."""
+        query = select(returned.c.result).where(returned.c.digest == digest)
         with self._database.reading() as connection:
-            return connection.execute(query).first() is not None
+            return connection.execute(query).scalar()
 
     def enter(
         self, mail: Returned, at: float, facts: Sequence[Event], entries: Sequence[Entry]

@@ -1,0 +1,89 @@
+"""An import: mail from some sources taken in, and written down in the run book.
+
+The ledger has what each mail changed; the run book has the import: from where, when, and how
+many of what.  Mail that an MTA hands over comes as a process for each message, so those are
+one entry a day.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from mailblast.errors import Refusal
+from mailblast.ledger import Ledger
+from mailblast.mailbox import Mail
+from mailblast.reconcile import LEFT, Reconcile
+from mailblast.runbook import RunBook
+
+KIND = "imports"
+KEPT = 1000  # imports in the run book, the latest: it is a file that people open
+
+
+class Source(Protocol):
+    """Mails one by one.
+
+    `done` of `total` (None where nobody knows) count `unit`: bytes, files or mails.
+    `settled` is told of each mail that is durable, and whether anything was made of it.
+    """
+
+    source: str
+    unit: str
+    total: int | None
+
+    @property
+    def done(self) -> int: ...
+    def __iter__(self) -> Iterator[Mail | Refusal]: ...
+    def settled(self, mail: Mail | Refusal, *, used: bool) -> None: ...
+
+
+Followed = Callable[[Source], Iterable[Mail | Refusal]]
+
+
+def take_in(
+    ledger: Ledger,
+    reconcile: Reconcile,
+    sources: Iterable[Source],
+    followed: Followed,
+    clock: Callable[[], float],
+) -> dict[str, Any]:
+    """Take in all mail of these sources, and return what the run book says of it.
+
+    What stops it is raised after that was written: what was taken in before stays.
+    """
+    entry: dict[str, Any] = {"sources": [], "started": _iso(clock()), "ended": None}
+    try:
+        for source in sources:
+            entry["sources"].append(source.source)
+
+            def settled(mail: Mail | Refusal, result: str, of: Source = source) -> None:
+                of.settled(mail, used=result not in LEFT)
+
+            reconcile.take_in(followed(source), clock, settled)
+        entry["ended"] = _iso(clock())
+    finally:
+        entry["counts"] = dict(reconcile.counts)
+        _write(RunBook(ledger.directory, ledger.patience), entry)
+    return entry
+
+
+def _write(book: RunBook, entry: dict[str, Any]) -> None:
+    if entry["sources"] != ["-"]:
+        book.put(KIND, entry["started"], entry)
+        book.keep(KIND, KEPT)
+        return
+    name = f"{entry['started'][:10]} standard input"
+    book.change(KIND, name, lambda day: _added(day, entry))
+
+
+def _added(day: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    counts = Counter(day.get("counts", {})) + Counter(entry["counts"])
+    return {
+        **entry,
+        "started": day.get("started", entry["started"]),
+        "counts": dict(counts),
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
