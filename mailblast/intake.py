@@ -21,7 +21,7 @@ KEPT = 1000  # imports in the run book, the latest: it is a file that people ope
 
 
 class Source(Protocol):
-    """Mails one by one.
+    """Mails one by one; a context manager, at whose end all are settled.
 
     `done` of `total` (None where nobody knows) count `unit`: bytes, files or mails.
     `settled` is told of each mail that is durable, and whether anything was made of it.
@@ -33,6 +33,8 @@ class Source(Protocol):
 
     @property
     def done(self) -> int: ...
+    def __enter__(self) -> Iterable[Mail | Refusal]: ...
+    def __exit__(self, failure: Any, *_: Any) -> None: ...
     def __iter__(self) -> Iterator[Mail | Refusal]: ...
     def settled(self, mail: Mail | Refusal, *, used: bool) -> None: ...
 
@@ -59,7 +61,8 @@ def take_in(
             def settled(mail: Mail | Refusal, result: str, of: Source = source) -> None:
                 of.settled(mail, used=result not in LEFT)
 
-            reconcile.take_in(followed(source), clock, settled)
+            with source:
+                reconcile.take_in(followed(source), clock, settled)
         entry["ended"] = _iso(clock())
     finally:
         entry["counts"] = dict(reconcile.counts)

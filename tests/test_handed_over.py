@@ -8,22 +8,20 @@ import os
 import re
 import resource
 import smtplib
-import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import PROGRAM, environment, letter, look, ok, the_run
+from came_back import bounced_from, bounces_of, held
+from commands import PROGRAM, environment, look, the_run
 from exim import Exim, needs_exim
 from handed_over import HandedOver, handed_over
 from postfix import OWNER, Postfix, free_port, needs_postfix, until
 
-from mailblast.mailbox import Mail, read
 from mailblast.runbook import RunBook
 
 DOCS = Path(__file__).parents[1] / "docs/bounces.md"
@@ -32,16 +30,13 @@ DOCS = Path(__file__).parents[1] / "docs/bounces.md"
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A workspace from which one message went out that bounced; nothing is taken in yet."""
-    letter(tmp_path, "back@bounces-postfix.example,Back\n")
-    ok(tmp_path, "send", "letter", "--yes")
-    return tmp_path
+    return bounced_from(tmp_path)
 
 
 def bounce_of(workspace: Path) -> bytes:
     """The bounce, as it lies in the practice Internet's inbox."""
-    (mail,) = read(workspace / ".mailblast/sandbox/inbox.mbox")
-    assert isinstance(mail, Mail)
-    return mail.content
+    (content,) = bounces_of(workspace)
+    return content
 
 
 def returned_to(workspace: Path) -> str:
@@ -65,15 +60,6 @@ def handed(
         check=False,
         **more,
     )
-
-
-@contextmanager
-def held(workspace: Path) -> Iterator[None]:
-    """Somebody else is writing to the ledger, and does not end."""
-    path = workspace / ".mailblast/ledger.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
 
 
 def bounced(workspace: Path) -> bool:

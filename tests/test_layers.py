@@ -16,7 +16,7 @@ LAYERS = [
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
     "campaign.forms", "campaign.ip", "campaign.limits", "campaign.keys", "campaign.source",
-    "campaign.settings", "campaign.providers", "campaign.files", "campaign.checks",
+    "campaign.imap", "campaign.settings", "campaign.providers", "campaign.files", "campaign.checks",
     "campaign", "campaign.manifest", "campaign.example",
     "recipients", "suppression", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
@@ -38,7 +38,7 @@ LAYERS = [
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports", "ledger.pauses",
-    "ledger.policies", "ledger.commit", "ledger", "runbook",
+    "ledger.policies", "ledger.commit", "ledger", "runbook", "imap.address", "imap.wire", "imap",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
@@ -50,8 +50,8 @@ LAYERS = [
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.importing", "cli.bounces",
-    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
+    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.source", "cli.importing",
+    "cli.bounces", "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 
@@ -69,6 +69,7 @@ DOORS = {
     "dkim": "signing",
     "dns": "resolver",
     "email_validator": "address",
+    "imaplib": "imap",
     "inscriptis": "template.plaintext",
     "jinja2": "template",
     "markdown_it": "template.markdown",

@@ -1,7 +1,8 @@
 """Checking campaign.toml and mailblast.toml, key by key, and putting the two together.
 
 mailblast.toml holds the same tables as defaults for every campaign of the workspace;
-campaign.toml wins, key by key.  A file is judged whole: all its problems come at once, each
+campaign.toml wins, key by key.  A table that is the workspace's alone stands in
+mailblast.toml alone.  A file is judged whole: all its problems come at once, each
 with its line.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mailblast.campaign import imap
 from mailblast.campaign.forms import DESTINATION, PLAIN_SECRET, PROVIDER, header_name
 from mailblast.campaign.keys import DESTINATIONS, HEADERS, KEYS, Key
 from mailblast.campaign.source import KeyPath, Source, read
@@ -33,10 +35,12 @@ def _tree(keys: Iterable[Key]) -> _Tree:
     return tree
 
 
-_TREE = _tree(KEYS)
+WORKSPACE_KEYS = (*KEYS, *imap.KEYS)  # those of mailblast.toml
+_WORKSPACE_TABLES = (imap.TABLE,)
+
 _DEFAULTS = {
     (*key.table.split("."), key.name): key.form.take(key.default)
-    for key in KEYS
+    for key in WORKSPACE_KEYS
     if key.default is not None
 }
 
@@ -114,7 +118,8 @@ def read_settings(
             problems.append(source)
             broken = True
             continue
-        found, wrong = checked(source)
+        keys = WORKSPACE_KEYS if path.name == WORKSPACE_FILE else KEYS
+        found, wrong = checked(source, keys)
         given |= found
         tables |= {name: source.where(name) for name in source.data}
         problems += wrong
@@ -126,7 +131,7 @@ def checked(
 ) -> tuple[dict[KeyPath, Setting], list[Problem]]:
     """What a file gives of these keys, and what is wrong with it."""
     check = _Check(source, keys)
-    check.walk((), source.data, _TREE if keys is KEYS else _tree(keys))
+    check.walk((), source.data, _tree(keys))
     return check.given, check.problems
 
 
@@ -173,7 +178,10 @@ class _Check:
 
     def _unknown(self, path: KeyPath, value: object, node: _Tree) -> None:
         name = path[-1]
-        if isinstance(value, dict) and len(path) == 1:
+        if len(path) == 1 and name in _WORKSPACE_TABLES:
+            what = f"[{name}] is one for all campaigns of the workspace"
+            self._problem(path, what, f"it belongs in {WORKSPACE_FILE}")
+        elif isinstance(value, dict) and len(path) == 1:
             guess = _near(name, node)
             hint = f"did you mean [{guess}]?" if guess else "known: " + _listed(node)
             self._problem(path, f"unknown table [{_shown(name)}]", hint)

@@ -8,9 +8,10 @@ import click
 
 from mailblast import bounce
 from mailblast.bounce import Kind, Notice, Report
-from mailblast.cli.importing import MAILBOXES, bounces_import
+from mailblast.campaign import find_workspace
+from mailblast.cli.importing import bounces_import
+from mailblast.cli.source import MAILBOXES, source
 from mailblast.errors import Refusal
-from mailblast.mailbox import read as read_mailbox
 from mailblast.terminal import Screen
 from mailblast.terminal.notices import explained
 
@@ -32,31 +33,32 @@ def bounces_explain(mailboxes: tuple[str, ...], as_json: bool) -> None:
     Nothing is recorded, and no workspace is needed.
     """
     screen = Screen(json=as_json)
-    for source, notice in _read(mailboxes, screen):
+    for place, notice in _read(mailboxes, screen):
         if as_json:
-            click.echo(json.dumps(_row(source, notice), ensure_ascii=False))
+            click.echo(json.dumps(_row(place, notice), ensure_ascii=False))
         else:
-            for line in explained(source, notice):
+            for line in explained(place, notice):
                 screen.say(line)
 
 
 def _read(mailboxes: tuple[str, ...], screen: Screen) -> Iterator[tuple[str, Notice]]:
     """Every message, read; what could not be is told, and is of no kind."""
-    for path in mailboxes:
-        for mail in read_mailbox(Path(path)):
-            if isinstance(mail, Refusal):
-                screen.error(str(mail))
-                continue
-            notice = bounce.read(mail.content)
-            if isinstance(notice, Refusal):
-                screen.error(f"{mail.source}: {notice}")
-                notice = Notice(Kind.NONE, rule=str(notice))
-            yield mail.source, notice
+    for mailbox in mailboxes:
+        with source(mailbox, find_workspace(Path())) as mails:
+            for mail in mails:
+                if isinstance(mail, Refusal):
+                    screen.error(str(mail))
+                    continue
+                notice = bounce.read(mail.content)
+                if isinstance(notice, Refusal):
+                    screen.error(f"{mail.source}: {notice}")
+                    notice = Notice(Kind.NONE, rule=str(notice))
+                yield mail.source, notice
 
 
-def _row(source: str, notice: Notice) -> dict[str, object]:
+def _row(place: str, notice: Notice) -> dict[str, object]:
     recipients = [_recipient(report) for report in notice.reports]
-    return {"file": source, "kind": str(notice.kind), "recipients": recipients}
+    return {"file": place, "kind": str(notice.kind), "recipients": recipients}
 
 
 def _recipient(report: Report) -> dict[str, object]:

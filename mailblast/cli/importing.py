@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,13 +16,16 @@ from mailblast.cli.base import (
     rehearsal_option,
     workspace_option,
 )
+from mailblast.cli.source import MAILBOXES, source
+from mailblast.errors import Refusal, UserError
+from mailblast.imap import is_address
+from mailblast.intake import Followed, Source
 from mailblast.keys import keyring
 from mailblast.ledger import BUSY_SECONDS
-from mailblast.mailbox import read as read_mailbox
+from mailblast.mailbox import Mail
 from mailblast.reconcile import Reconcile
+from mailblast.runbook import RunBook
 from mailblast.terminal import Screen
-
-MAILBOXES = click.argument("mailboxes", nargs=-1, required=True)
 
 # An MTA tries again by itself; meanwhile it should not sit on a process for each message.
 PIPE_SECONDS = 5.0
@@ -41,37 +44,56 @@ def status_for_mta(arguments: Sequence[str], status: int) -> int:
 
 @click.command("import")
 @MAILBOXES
+@click.option(
+    "--move-to",
+    default="",
+    metavar="FOLDER",
+    help="Of an IMAP mailbox: move there what use was made of; the rest is left for people.",
+)
 @workspace_option
 @rehearsal_option
 @json_option
 def bounces_import(
-    mailboxes: tuple[str, ...], workspace: Path | None, rehearsal: bool, as_json: bool
+    mailboxes: tuple[str, ...],
+    move_to: str,
+    workspace: Path | None,
+    rehearsal: bool,
+    as_json: bool,
 ) -> None:
     """Read notices from MAILBOXES, and record what became of each delivery.
 
     A mailbox is an mbox, an MMDF file, a Maildir, an MH folder, an .eml or .emlx file, a
-    directory of such, or - for standard input. From there it may as well be one message that an
-    MTA hands over: then it takes an absolute --workspace, says nothing when all went well, and
-    ends with status 75 when the MTA should try again.
+    directory of such, imaps://user@host/FOLDER, or - for standard input. From there it may as
+    well be one message that an MTA hands over: then it takes an absolute --workspace, says
+    nothing when all went well, and ends with status 75 when the MTA should try again.
     """
+    if move_to and not any(map(is_address, mailboxes)):
+        raise UserError("--move-to is for an IMAP mailbox: imaps://user@host/INBOX")
     screen = Screen(json=as_json)
     piped = "-" in mailboxes
     quiet = piped and not as_json and not sys.stdout.isatty()
-    with opened(
-        workspace or Path(),
-        rehearsal=rehearsal,
-        make=not piped and workspace is None,
-        patience=PIPE_SECONDS if piped else BUSY_SECONDS,
-    ) as (_, ledger):
+    patience = PIPE_SECONDS if piped else BUSY_SECONDS
+    make = not piped and workspace is None
+    start = workspace or Path()
+    with opened(start, rehearsal=rehearsal, make=make, patience=patience) as (home, ledger):
         reconcile = Reconcile(ledger, keyring(ledger))
-        entry = intake.take_in(
-            ledger,
-            reconcile,
-            map(read_mailbox, map(Path, mailboxes)),
-            iter if quiet else screen.reading,
-            time.time,
-        )
+        book = RunBook(ledger.directory, patience)
+        sources = (source(one, home, book, move_to) for one in mailboxes)
+        followed = iter if quiet else _shown(screen)
+        entry = intake.take_in(ledger, reconcile, sources, followed, time.time)
     if as_json:
         put_json(entry)
     elif not quiet:
         screen.came_back(reconcile.counts)
+
+
+def _shown(screen: Screen) -> Followed:
+    """Progress, and each message that cannot be read."""
+
+    def followed(source: Source) -> Iterator[Mail | Refusal]:
+        for mail in screen.reading(source):
+            if isinstance(mail, Refusal):
+                screen.error(str(mail))
+            yield mail
+
+    return followed

@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -59,6 +59,12 @@ class Reading:
         self._file: BinaryIO | None = None
         self._mails = self._opened(path)
 
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._mails.close()
+
     def __iter__(self) -> Iterator[Mail | Refusal]:
         return self
 
@@ -75,7 +81,7 @@ class Reading:
     def settled(self, mail: Mail | Refusal, *, used: bool) -> None:
         """Nothing: a mailbox on disk is left as it is."""
 
-    def _opened(self, path: Path) -> Iterator[Mail | Refusal]:
+    def _opened(self, path: Path) -> Generator[Mail | Refusal, None, None]:
         try:
             if path == STDIN:
                 yield from self._stream(sys.stdin.buffer, path)
