@@ -43,7 +43,6 @@ first_valid_gid = {owner}
 ssl = yes
 ssl_cert = <{home}/server.pem
 ssl_key = <{home}/server.key
-auth_mechanisms = {mechanisms}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN {home}/users
@@ -79,13 +78,11 @@ class Dovecot:
         *,
         without: tuple[str, ...] = (),
         names: tuple[str, ...] = ("localhost",),
-        mechanisms: str = "plain login",
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mbdc-", dir="/tmp"))
         self.port, self.tls_port = free_port(), free_port()
         self.ca_file = self.home / "ca.pem"
         self._password, self._without, self._names = password, without, names
-        self._mechanisms = mechanisms
         self._delivered = 0
 
     def __enter__(self) -> "Dovecot":
@@ -148,7 +145,6 @@ class Dovecot:
             owner=OWNER,
             port=self.port,
             tls_port=self.tls_port,
-            mechanisms=self._mechanisms,
             capability=f"imap_capability = {words}" if left_out else "",
         )
 

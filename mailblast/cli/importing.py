@@ -24,7 +24,6 @@ from mailblast.keys import keyring
 from mailblast.ledger import BUSY_SECONDS
 from mailblast.mailbox import Mail
 from mailblast.reconcile import Reconcile
-from mailblast.runbook import RunBook
 from mailblast.terminal import Screen
 
 # An MTA tries again by itself; meanwhile it should not sit on a process for each message.
@@ -77,8 +76,7 @@ def bounces_import(
     start = workspace or Path()
     with opened(start, rehearsal=rehearsal, make=make, patience=patience) as (home, ledger):
         reconcile = Reconcile(ledger, keyring(ledger))
-        book = RunBook(ledger.directory, patience)
-        sources = (source(one, home, book, move_to) for one in mailboxes)
+        sources = (source(one, home, ledger, move_to) for one in mailboxes)
         followed = iter if quiet else _shown(screen)
         entry = intake.take_in(ledger, reconcile, sources, followed, time.time)
     if as_json:

@@ -8,8 +8,8 @@ from mailblast import imap
 from mailblast.campaign import load_imap
 from mailblast.errors import Refusal, UserError
 from mailblast.intake import Source
+from mailblast.ledger import Ledger
 from mailblast.mailbox import read
-from mailblast.runbook import RunBook
 from mailblast.secret import read_secret
 
 MAILBOXES = click.argument("mailboxes", nargs=-1, required=True)
@@ -21,11 +21,11 @@ HINT = (
 
 
 def source(
-    mailbox: str, workspace: Path, book: RunBook | None = None, move_to: str = ""
+    mailbox: str, workspace: Path, ledger: Ledger | None = None, move_to: str = ""
 ) -> Source:
     """The source that an argument means.  Raises UserError.
 
-    `book` and `move_to` are those of `imap.Folder`; files stay where they are.
+    `ledger` and `move_to` are those of `imap.Folder`; files stay where they are.
     """
     if not imap.is_address(mailbox):
         return read(Path(mailbox))
@@ -40,4 +40,4 @@ def source(
         settings.ca_file,
         starttls=settings.security == "starttls",
     )
-    return imap.Folder(address, login, book, move_to)
+    return imap.Folder(address, login, ledger, move_to)

@@ -14,12 +14,14 @@ import re
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
 from mailblast.errors import Refusal, UserError
 from mailblast.imap import wire
 from mailblast.imap.address import Address, is_address, on_the_wire, parse
 from mailblast.imap.wire import Login, Session
+from mailblast.ledger import Ledger
 from mailblast.mailbox.mail import MAX_MESSAGE, Mail, too_large
 from mailblast.runbook import RunBook
 
@@ -39,21 +41,28 @@ _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,19})\b")
 class Folder:
     """The mails of a folder; use it as a context manager, whose end moves the last ones.
 
-    With a run book only those come that were not read before, and `move_to` may name a
-    folder to move to.  Without one it is a look: all come, and nothing is changed.
-    Raises UserError when the server is not there, or does not go on.
+    With a ledger only those come that were not read before, and `move_to` may name a folder
+    to move to.  Without one it is a look: all come, and nothing is changed.
+    Raises UserError when the server is not there, or does not go on; Refused when another
+    import reads this folder into this ledger.
     """
 
     unit = "mails"
 
     def __init__(
-        self, address: Address, login: Login, book: RunBook | None = None, move_to: str = ""
+        self,
+        address: Address,
+        login: Login,
+        ledger: Ledger | None = None,
+        move_to: str = "",
     ) -> None:
         self.source = str(address)
         self.total: int | None = None
         self.done = 0
         self._address, self._login = address, login
-        self._book, self._move_to = book, move_to
+        self._ledger, self._move_to = ledger, move_to
+        self._book = RunBook(ledger.directory, ledger.patience) if ledger else None
+        self._locked = ExitStack()
         self._session: Session | None = None
         self._exists = self._validity = 0
         self._yielded: deque[tuple[Mail | Refusal, int]] = deque()
@@ -61,17 +70,24 @@ class Folder:
         self._last = 0
 
     def __enter__(self) -> "Folder":
+        # To most servers a move is a copy: of two at once each would make one.
+        if self._ledger is not None:
+            self._locked.enter_context(self._ledger.lock(self.source, "bounces import"))
         return self
 
     def __exit__(self, failure: object, *_: object) -> None:
         session, self._session = self._session, None
-        if session is None:
-            return
-        if failure is None:
-            with wire.telling(self._address, self._login):
-                self._move(session)
-                session.ask("logout")
-        session.close()
+        with self._locked:
+            if session is None:
+                return
+            with closing(session):
+                if failure is None:
+                    self._end(session)
+
+    def _end(self, session: Session) -> None:
+        with wire.telling(self._address, self._login):
+            self._move(session)
+            session.ask("logout")
 
     def __iter__(self) -> Iterator[Mail | Refusal]:
         with wire.telling(self._address, self._login):

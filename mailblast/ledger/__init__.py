@@ -80,21 +80,23 @@ class Ledger:
         return GroupCommit(self._database, Watch(self._database, campaign))
 
     @contextmanager
-    def lock(self, campaign: str) -> Iterator[None]:
+    def lock(self, what: str, command: str = "send") -> Iterator[None]:
         """Only one `send` of a campaign at a time; raises Refused if another is at it.
+
+        Or one run of another command with something else.
 
         The system gives the lock back when its holder ends, however it ends: nothing is left
         behind by a kill, and nobody has to judge whether an old lock is dead.
         """
         locks = self.directory / "locks"
         locks.mkdir(exist_ok=True)
-        path = locks / f"{campaign.strip('./').replace('/', '_') or 'campaign'}.lock"
+        path = locks / f"{what.strip('./').replace('/', '_') or 'campaign'}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Refused(
-                f"another `mailblast send` is at work on {campaign}",
+                f"another `mailblast {command}` is at work on {what}",
                 "let it finish, or end it with Ctrl-C; this one has changed nothing",
             ) from error
         else:
