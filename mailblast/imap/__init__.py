@@ -13,9 +13,9 @@ workspaces that read the same folder that there is nothing for them.
 import re
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from mailblast.errors import Refusal, UserError
 from mailblast.imap import wire
@@ -26,6 +26,9 @@ from mailblast.mailbox.mail import MAX_MESSAGE, Mail, too_large
 from mailblast.runbook import RunBook
 
 __all__ = ["Address", "Folder", "Login", "is_address", "parse"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 KIND = "folders"  # of the run book's documents
 
@@ -82,18 +85,17 @@ class Folder:
                 return
             with closing(session):
                 if failure is None:
-                    self._end(session)
+                    self._telling(self._end, session)
 
     def _end(self, session: Session) -> None:
-        with wire.telling(self._address, self._login):
-            self._move(session)
-            session.ask("logout")
+        self._move(session)
+        session.ask("logout")
 
     def __iter__(self) -> Iterator[Mail | Refusal]:
-        with wire.telling(self._address, self._login):
-            self._session = session = wire.opened(self._address, self._login)
-            self._select(session)
-            uids = self._unread(session)
+        session = self._telling(wire.opened, self._address, self._login)
+        self._session = session
+        self._telling(self._select, session)
+        uids = self._telling(self._unread, session)
         self.total = len(uids)
         for start in range(0, len(uids), BATCH):
             yield from self._batch(session, uids[start : start + BATCH])
@@ -108,11 +110,14 @@ class Folder:
                     self._to_move.append(uid)
                 return
 
+    def _telling(self, act: Callable[_P, _T], *words: _P.args, **more: _P.kwargs) -> _T:
+        return wire.telling(self._address, self._login, act, *words, **more)
+
     def _select(self, session: Session) -> None:
         folder, readonly = on_the_wire(self._address.folder), not self._move_to
         done, data = session.ask("select", folder, readonly)
         if not done:
-            said = wire.text(data)
+            said = session.text(data)
             raise UserError(f"{self.source}: the folder cannot be opened: {said}")
         self._exists = int(session.told("EXISTS") or 0)
         self._validity = int(session.told("UIDVALIDITY") or 0)
@@ -147,8 +152,7 @@ class Folder:
     # Fetching
 
     def _batch(self, session: Session, uids: Sequence[int]) -> Iterator[Mail | Refusal]:
-        with wire.telling(self._address, self._login):
-            sizes = self._sizes(session, uids)
+        sizes = self._telling(self._sizes, session, uids)
         some: list[int] = []
         for uid in uids:
             size = sizes.get(uid)
@@ -160,8 +164,7 @@ class Folder:
                 some = []
             some.append(uid)
         yield from self._fetched(session, some, sizes)
-        with wire.telling(self._address, self._login):
-            self._move(session)
+        self._telling(self._move, session)
 
     def _sizes(self, session: Session, uids: Sequence[int]) -> dict[int, int]:
         _, data = session.ask("uid", "FETCH", _set(uids), "(UID RFC822.SIZE)")
@@ -175,10 +178,8 @@ class Folder:
     def _fetched(
         self, session: Session, uids: list[int], sizes: dict[int, int]
     ) -> Iterator[Mail | Refusal]:
-        with wire.telling(self._address, self._login):
-            contents = self._contents(
-                session, [u for u in uids if sizes[u] <= MAX_MESSAGE], sizes
-            )
+        small = [uid for uid in uids if sizes[uid] <= MAX_MESSAGE]
+        contents = self._telling(self._contents, session, small, sizes)
         for uid in uids:
             self.done += 1
             source = f"{self.source}/;UID={uid}"
@@ -212,7 +213,7 @@ class Folder:
         if done:
             return dict(_bodies(data, uids))
         if len(uids) == 1:
-            return {uids[0]: Refusal(f"the server does not give it: {wire.text(data)}")}
+            return {uids[0]: Refusal(f"the server does not give it: {session.text(data)}")}
         # One message that the server cannot give must not take the others with it.
         one_by_one = (self._contents(session, [uid], sizes) for uid in uids)
         return dict(pair for found in one_by_one for pair in found.items())
@@ -237,7 +238,7 @@ class Folder:
         target = on_the_wire(self._move_to)
         way = "MOVE" if "MOVE" in session.capabilities else "COPY"
         done, data = session.ask("uid", way, uids, target)
-        if not done and "TRYCREATE" in wire.text(data).upper():
+        if not done and "TRYCREATE" in session.text(data).upper():
             session.ask("create", target)
             done, data = session.ask("uid", way, uids, target)
         if done and way == "COPY":
@@ -246,7 +247,7 @@ class Folder:
                 done, data = session.ask("uid", "EXPUNGE", uids)
         if not done:
             raise UserError(
-                f"{self.source}: nothing can be moved to {self._move_to}: {wire.text(data)}",
+                f"{self.source}: nothing can be moved to {self._move_to}: {session.text(data)}",
                 "the mails are recorded; the next import moves them",
             )
 

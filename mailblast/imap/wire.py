@@ -9,17 +9,19 @@ raise comes out as `UserError`.
 import imaplib
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from mailblast.errors import UserError
 from mailblast.imap.address import Address
 from mailblast.smtp.reply import printable
 from mailblast.smtp.session.opening import sentence, verifying, without_password
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 CONNECT = 30.0  # seconds for a connection
 SECONDS = 120.0  # for an answer, beside the time that its octets take
@@ -126,8 +128,8 @@ class Wire(imaplib.IMAP4):
 class Session:
     """Commands of a session, and the capabilities of its server."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: Wire, address: Address, login: Login) -> None:
+        self._wire, self._address, self._login = wire, address, login
         self.capabilities: frozenset[str] = frozenset()
 
     def ask(
@@ -153,6 +155,11 @@ class Session:
         found: Any = self._wire.response(name)[1]
         return found[-1] if found and isinstance(found[-1], bytes) else b""
 
+    def text(self, data: list[Any]) -> str:
+        """The text of a failure."""
+        words = b" ".join(one for one in data if isinstance(one, bytes))
+        return fit(words.decode("utf-8", "replace"), self._address, self._login)
+
     def learn(self) -> None:
         """Ask what the server can."""
         _, data = self.ask("capability")
@@ -160,18 +167,16 @@ class Session:
         self.capabilities = frozenset(words.decode("ascii", "replace").upper().split())
 
 
-def text(data: list[Any]) -> str:
-    """What a server said, fit for a line."""
-    words = b" ".join(one for one in data if isinstance(one, bytes))
-    return printable(words.decode("utf-8", "replace"))[:200]
-
-
-@contextmanager
-def telling(address: Address, login: Login) -> Iterator[None]:
-    """Whatever goes wrong in the block, as a `UserError`; the ledger has what came before."""
-    failure = None
+def telling(
+    address: Address,
+    login: Login,
+    act: Callable[_P, _T],
+    *words: _P.args,
+    **more: _P.kwargs,
+) -> _T:
+    """What `act` returns.  Whatever goes wrong in it is raised as a `UserError`."""
     try:
-        yield
+        return act(*words, **more)
     except imaplib.IMAP4.error as error:
         failure = str(error)
     except TimeoutError:
@@ -183,21 +188,25 @@ def telling(address: Address, login: Login) -> Iterator[None]:
         failure = sentence(error)
     except (ValueError, LookupError):
         failure = "this is no IMAP"  # imaplib trips over what is not
-    if failure is not None:
-        # Outside of the handlers: imaplib's error may quote what the server echoed, and must
-        # not travel along as the context of ours.
-        what = without_password(failure, address.user, login.password)
-        raise UserError(
-            f"{address}: {printable(what).replace(chr(10), ' ')[:300]}",
-            "what was taken in before is recorded; the same command goes on from there",
-        )
+    # Outside of the handlers: imaplib's error may quote what the server echoed, and must not
+    # travel along as the context of ours.
+    raise UserError(
+        f"{address}: {fit(failure, address, login)}",
+        "what was taken in before is recorded; the same command goes on from there",
+    )
+
+
+def fit(said: str, address: Address, login: Login) -> str:
+    """What a server said, fit for a line, without the password that it may have echoed."""
+    said = printable(without_password(said, address.user, login.password))
+    return said.replace("\n", " ")[:300]
 
 
 def opened(address: Address, login: Login) -> Session:
     """A session that is logged in.  Raises what `telling` tells."""
     wire = Wire(address, verifying(login.ca_file), login.seconds)
     try:
-        session = Session(wire)
+        session = Session(wire, address, login)
         if not address.tls:
             _protect(session, wire, login)
         session.learn()
