@@ -14,8 +14,8 @@ The way of one message, and the modules in the order in which it meets them:
                                       Outcome         disposition, reason    what, why, whose fault
                                       Event           ledger
     … hours or days later …
-    mbox, Maildir, .eml ────────────▶ Notice          mailbox, bounce
-                                      Event bounced   reconcile
+    mbox, Maildir, IMAP, an MTA ────▶ Notice          mailbox, imap, bounce
+                                      Event bounced   intake, reconcile
     at any time                       RunReport       report
 
 `send` does it all in this order (read `send/__init__.py` next), with `pool` for the

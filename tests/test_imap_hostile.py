@@ -16,6 +16,7 @@ from lying_imap import LyingImap, drip, endless
 
 from mailblast import imap
 from mailblast.errors import Refusal, UserError
+from mailblast.ledger import Ledger
 from mailblast.mailbox import Mail
 
 CANARY = "Canary-5ecret?~"
@@ -213,6 +214,26 @@ def test_any_answer(step: str, answer: bytes) -> None:
     server = LyingImap(MESSAGES, {step: answer + b"\r\nTAG BAD x\r\n* BYE\r\n"})
     with server, suppress(UserError):
         look(server, seconds=1.0)
+
+
+def test_settled_in_another_order(tmp_path: Path) -> None:
+    """A mail that is known is settled before those that came before it; where it breaks off
+    then, what was not settled is read the next time, and nothing of it was moved."""
+    ledger = Ledger(tmp_path)
+    with LyingImap(MESSAGES) as server:
+        address = imap.parse(server.url())
+        assert isinstance(address, imap.Address)
+        login = imap.Login(CANARY, starttls=False)
+        with imap.Folder(address, login, ledger, "done") as folder:
+            mails = list(folder)
+            folder.settled(mails[2], used=True)
+            folder.settled(mails[0], used=False)
+        assert list(server.moved) == [8]
+        with imap.Folder(address, login, ledger, "done") as folder:
+            (left,) = folder
+    ledger.close()
+
+    assert left == mails[1]
 
 
 # --- The command --------------------------------------------------------------------------

@@ -6,13 +6,12 @@ that was: those the ledger knows.
 
 Moved is what was made use of; the rest stays where it is, for people.  So that this is not
 fetched again each time, the run book has the UID up to which the folder was read, and the
-UIDVALIDITY in which it counts (RFC 9051 §2.3.1.1).  A flag on the server would tell other
+UIDVALIDITY in which it counts (RFC 3501 §2.3.1.1).  A flag on the server would tell other
 workspaces that read the same folder that there is nothing for them.
 """
 
 import re
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, ParamSpec, TypeVar
@@ -68,9 +67,11 @@ class Folder:
         self._locked = ExitStack()
         self._session: Session | None = None
         self._exists = self._validity = 0
-        self._yielded: deque[tuple[Mail | Refusal, int]] = deque()
+        self._unsettled: dict[int, tuple[Mail | Refusal, int]] = {}
         self._to_move: list[int] = []
-        self._last = 0
+        self._last = self._latest = (
+            0  # UIDs: all up to it are settled; the latest that came
+        )
 
     def __enter__(self) -> "Folder":
         # To most servers a move is a copy: of two at once each would make one.
@@ -101,14 +102,15 @@ class Folder:
             yield from self._batch(session, uids[start : start + BATCH])
 
     def settled(self, mail: Mail | Refusal, *, used: bool) -> None:
-        """This mail is durable: it may be moved, if use was made of it."""
-        while self._yielded:
-            yielded, uid = self._yielded.popleft()
-            if yielded is mail:
-                self._last = uid
-                if used and self._move_to:
-                    self._to_move.append(uid)
-                return
+        """This mail is durable: it may be moved, if use was made of it.
+
+        They need not be settled in the order in which they came.
+        """
+        _, uid = self._unsettled.pop(id(mail))
+        if used and self._move_to:
+            self._to_move.append(uid)
+        first = next(iter(self._unsettled.values()), None)
+        self._last = self._latest if first is None else first[1] - 1
 
     def _telling(self, act: Callable[_P, _T], *words: _P.args, **more: _P.kwargs) -> _T:
         return wire.telling(self._address, self._login, act, *words, **more)
@@ -135,7 +137,7 @@ class Folder:
             words = ("SEARCH", f"{low}:{high}", "UNDELETED", "UID", f"{since + 1}:*")
             _, data = session.ask("uid", *words)
             found = b" ".join(one for one in data if isinstance(one, bytes)).split()
-            # `*` is the last mail, whatever its UID (RFC 9051 §6.4.8).
+            # `*` is the last mail, whatever its UID (RFC 3501 §6.4.8).
             uids.extend(uid for uid in map(int, found) if since < uid < 2**32)
         return array("I", sorted(set(uids)))
 
@@ -194,7 +196,7 @@ class Folder:
             else:
                 mail = Mail(source, content)
             if self._book is not None:
-                self._yielded.append((mail, uid))
+                self._unsettled[id(mail)], self._latest = (mail, uid), uid
             yield mail
 
     def _contents(
@@ -222,9 +224,9 @@ class Folder:
 
     def _move(self, session: Session) -> None:
         """Move what is settled, and remember how far that was."""
-        if self._to_move:
-            self._moved(session, _set(self._to_move))
-            self._to_move.clear()
+        for start in range(0, len(self._to_move), BATCH):
+            self._moved(session, _set(self._to_move[start : start + BATCH]))
+        self._to_move.clear()
         if self._book is not None and self._validity and self._last:
             document = {"uidvalidity": self._validity, "last": self._last}
             self._book.put(KIND, self.source, {**document, "moved_to": self._move_to})

@@ -225,7 +225,7 @@ def _protect(session: Session, wire: Wire, login: Login) -> None:
         if not ip_address(wire.sock.getpeername()[0]).is_loopback:
             raise wire.error("a password is not sent over an unencrypted connection")
         return
-    # A greeting of PREAUTH would keep us from asking (RFC 9051 §11.1 warns of it).
+    # A greeting of PREAUTH, forged, would keep us from asking (CVE-2020-12398).
     if wire.state != "NONAUTH" or not session.ask("xatom", "STARTTLS")[0]:
         raise wire.error("the server does not offer STARTTLS")
     wire.encrypt()
