@@ -112,6 +112,32 @@ def corpus() -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
+THEIRS = sorted((CORPUS / "eml").glob("*.eml"))
+
+
+@needs_corpus
+@given(path=st.sampled_from(THEIRS or [CORPUS]), cut=st.floats(0, 1))
+def test_theirs_cut_anywhere(path: Path, cut: float) -> None:
+    """Mail of other projects, whole or cut off anywhere, is read within bounds."""
+    content = path.read_bytes()
+    within_bounds(content[: int(len(content) * cut)])
+
+
+@needs_corpus
+@given(
+    first=st.sampled_from(THEIRS or [CORPUS]),
+    second=st.sampled_from(THEIRS or [CORPUS]),
+    at=st.floats(0, 1),
+    put=st.binary(max_size=40),
+)
+def test_theirs_changed_and_grown_together(
+    first: Path, second: Path, at: float, put: bytes
+) -> None:
+    """Two of them grown into one, with any bytes between, are read within bounds."""
+    head, tail = first.read_bytes(), second.read_bytes()
+    within_bounds(head[: int(len(head) * at)] + put + tail[int(len(tail) * at) :])
+
+
 @needs_corpus
 def test_the_corpus_within_bounds() -> None:
     """Mail of other projects, whole and cut in half, is read within bounds."""

@@ -114,6 +114,22 @@ def test_a_mark_in_the_text_is_as_good_as_a_name(row):
     assert (found.reason, found.scope, found.generic) == (reason, scope, "AS(" in said)
 
 
+WORDINGS = [
+    line.split(" | ", maxsplit=1)
+    for line in Path(__file__).with_name("wordings.txt").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize(("reason", "wording"), WORDINGS)
+def test_words_alone_tell_the_reason_in_any_language(reason, wording):
+    """No code, no provider: what is said is enough, and a rule of words decides."""
+    found = meaning(0, "", wording)
+
+    assert found.reason == reason
+    assert found.rule
+
+
 def test_all_providers_have_the_names_of_the_profiles():
     """Whoever finds the provider of a destination finds its rules by the same name."""
     assert providers() >= {

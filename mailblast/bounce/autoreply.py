@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from mailblast.bounce.forms import across_lines
 from mailblast.bounce.message import Message
 from mailblast.bounce.notice import Kind, Notice
 
@@ -43,7 +44,8 @@ _GREETING = r"""
 
 
 def _pattern(section: str, name: str, start: str = "") -> re.Pattern[str]:
-    return re.compile(f"{start}(?:{'|'.join(_DATA[section][name])})", _FLAGS)
+    signs = across_lines("|".join(_DATA[section][name]))
+    return re.compile(f"{start}(?:{signs})", _FLAGS)
 
 
 def _signals(section: str, name: str) -> tuple[Signal, ...]:

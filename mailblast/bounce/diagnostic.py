@@ -42,13 +42,27 @@ _CODES = (
     re.compile(r"(?<![\w.@/:+$-])([245][0-5]\d)(?=[ -][^\s\d]|$)"),
 )
 _STATUSES = re.compile(rf"(?<![\d.])({_STATUS})")
+# "(state 14)" is how Gmail's notices named the command that was answered (Sisimai's table).
 _DATA = re.compile(
-    r"""end[ ]of[ ]data | \bin[ ]reply[ ]to[ ](?:end[ ]of[ ])?data | (?:final|after)[ ]data
-    | data[ ]command | command[ ]+data | \bafter[ ]i[ ]sent[ ]the[ ]message
-    | step:[ ]data | \[body\] | \(data\)""",
+    r"""end\s+of\s+data | \bin\s+reply\s+to\s+(?:end\s+of\s+)?data | (?:final|after)\s+data
+    | data\s+command | command[ ]+data | \bafter\s+i\s+sent\s+the\s+message
+    | step:\s+data | \[body\] | \(data\) | \(state\s+1[5-8]\)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_RCPT = re.compile(r"\bRCPT(?![^\W_])|does not like recipient", re.IGNORECASE)
+_OF_FILTER = re.compile(r"\b550 : User unknown", re.IGNORECASE)
+# Before RCPT: Postfix's and Exim's words, and a transcript of Sendmail's.
+_MAIL = re.compile(
+    r"""in\s+reply\s+to\s+MAIL\s+FROM | after\s+MAIL\s+FROM | \(state\s+13\)
+    | ^>>>[ ]MAIL[ ]FROM:[^\n]*\n<<<[ ][45]""",
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
+)
+# Whoever answers DATA with "no valid recipients" has refused them before; 542 is a code of
+# MessageLabs's for RCPT.
+_RCPT = re.compile(
+    r"""\bRCPT(?![^\W_]) | does\s+not\s+like\s+recipient | no\s+valid\s+recipients
+    | \(state\s+14\) | \b542[ ]\S{3,320}\s+Rejected""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +116,14 @@ def after_data(text: str) -> bool:
 def to_rcpt(text: str) -> bool:
     """Whether it was said of an address, in answer to RCPT."""
     return _RCPT.search(text) is not None
+
+
+def to_mail(text: str) -> bool:
+    """Whether it was said of the sender, in answer to MAIL: no recipient was named yet."""
+    return _MAIL.search(text) is not None and not to_rcpt(text)
+
+
+def of_filter(text: str) -> bool:
+    """Whether a filter says it that the recipient has set: KDDI's (au.com) names no address
+    in its "550 : User unknown", while of nobody it says "550 <…>: User unknown"."""
+    return _OF_FILTER.search(text) is not None

@@ -17,6 +17,7 @@ from mailblast.bounce.notice import Kind, Notice, Report
 from mailblast.bounce.parts import fields, text
 from mailblast.bounce.verdict import Finding
 from mailblast.errors import Refusal
+from mailblast.reason import Reason
 from mailblast.smtp.reply import printable
 
 # Other reports may carry a delivery status among what they return; it is not theirs.
@@ -57,6 +58,7 @@ _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 _TYPED = re.compile(r"\s*[A-Za-z][\w-]{0,39}\s*;\s*")
 _TYPED_ADDRESS = re.compile(r"\s*([A-Za-z][\w-]{0,39})\s*[;:]\s*(.*)", re.DOTALL)
 _ANGLED = re.compile(r"<([^<>]*)>")
+_PROGRAM = re.compile(r'"?(?:\||/[^@=]+$)')
 _XTEXT = re.compile(r"\+(2B|3D)")
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 
@@ -182,9 +184,22 @@ def _report(
             original=original,
             mta=_untyped(group.get("remote-mta") or first.get("reporting-mta", "")),
             reporting=_untyped(first.get("reporting-mta", "")),
+            reason=Reason.SYSTEM_ERROR if _program(group, final) else None,
+            nobody=group.get("x-powermta-bouncecategory", "").strip() == "bad-mailbox",
         ),
         rule,
     )
+
+
+def _program(group: Group, final: str) -> bool:
+    """Whether it was a program of the recipient's or a file that failed.
+
+    Final-Recipient is then a pipe or a path, or the diagnostic is the exit of a process
+    (x-unix: Sendmail, Postfix).
+    """
+    kind = group.get("diagnostic-code", "").partition(";")[0].strip().lower()
+    # An X.400 address, "/C=de/…", is no path.
+    return _PROGRAM.match(final) is not None or kind == "x-unix"
 
 
 # Values

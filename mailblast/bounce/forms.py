@@ -46,11 +46,21 @@ class Signs:
     words: re.Pattern[str]
     delayed: re.Pattern[str]
     bystander: re.Pattern[str]
+    postmaster: re.Pattern[str]
     named: re.Pattern[str]
 
 
+# A blank of a pattern that stands for itself: not in brackets, not repeated or left out.
+_BLANK = re.compile(r"(\[(?:\\.|[^\]])*\]|\\[^ ])|\\[ ](?![?*+{])")
+
+
+def across_lines(pattern: str) -> str:
+    """The pattern with every blank a place where a line may have been wrapped."""
+    return _BLANK.sub(lambda found: found[1] or r"\s{1,3}", pattern)
+
+
 def _pattern(text: str | list[str]) -> re.Pattern[str]:
-    text = text if isinstance(text, str) else "|".join(text)
+    text = across_lines(text if isinstance(text, str) else "|".join(text))
     return re.compile(text.replace("ADDRESS", f"(?P<address>{ADDRESS})"), _FLAGS)
 
 

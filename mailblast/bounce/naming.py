@@ -101,13 +101,17 @@ _WAYS: tuple[tuple[str, Callable[[Message], list[Passage]]], ...] = (
 
 
 def _without_bystanders(found: list[Passage], message: Message) -> list[Passage]:
-    """Those who are neither we nor the author; a postmaster only if nobody else is left."""
+    """Those who are neither we nor the author; whom one may ask only if nobody else is left,
+    and a postmaster last."""
     sent = message.returned_addresses("from", "sender", "return-path", "reply-to")
     to = message.head_addresses("to", "cc")
     ours = {message.author.lower(), *(one.lower() for one in (*to, *sent))}
     others = [one for one in found if one.address.lower() not in ours]
-    named = [one for one in others if not SIGNS.bystander.match(one.address)]
-    return named or others
+    for bystander in (SIGNS.bystander, SIGNS.postmaster):
+        named = [one for one in others if not bystander.match(one.address)]
+        if named:
+            return named
+    return others
 
 
 def _once(found: list[Passage]) -> list[Passage]:

@@ -59,7 +59,10 @@ class Part:
 
     def value(self, name: str) -> str:
         """The first value of a field; "" when there is none."""
-        return next(self.values(name), "")
+        for field, value in self.fields:  # asked so often that a generator would cost
+            if field == name:
+                return value
+        return ""
 
     def parameter(self, name: str) -> str:
         """A parameter of Content-Type; "" when there is none."""

@@ -2,8 +2,8 @@
 
 Rule: a mail is a bounce by at least two signs that do not depend on one another: who sent it
 or to which return path, what its subject says, and what its words say, of which the sign of a
-known form is the strongest.  A person who answers a bounce quotes all of that; so an answer
-is a bounce only if a machine sent it.
+known form is the strongest.  A person who answers a bounce or passes it on quotes all of that;
+so an answer and a forwarded one are bounces only if a machine sent them.
 """
 
 import re
@@ -18,6 +18,8 @@ from mailblast.bounce.verdict import Finding
 # A bounce says that it is one at its beginning.
 MAX_WORDS = 8000
 _ANSWER = re.compile(r"(?:re|aw|antw?|sv|vs|odp)\s*:", re.IGNORECASE)
+_FORWARD = re.compile(r"(?:fwd?|wg|tr|rv|i|enc|doorst|pd|vb|vl)\s*:", re.IGNORECASE)
+_QUOTED = re.compile(r"^[ \t]*>", re.MULTILINE)
 
 
 def read(message: Message) -> Notice | None:
@@ -53,15 +55,26 @@ def answered(message: Message) -> bool:
     return _ANSWER.match(message.subject) is not None and not _by_machine(message)
 
 
+def _quoted(message: Message) -> bool:
+    """Whether a person seems to pass on what somebody wrote: whom that names is a guess."""
+    if _by_machine(message):
+        return False
+    lines = sum(1 for line in message.explanation.splitlines() if line.strip())
+    quoted = len(_QUOTED.findall(message.explanation))
+    return _FORWARD.match(message.subject) is not None or 2 * quoted > lines > 0
+
+
 def _by_machine(message: Message) -> bool:
     return message.null_path or SIGNS.sender.search(message.sender) is not None
 
 
 def _is_bounce(message: Message, form: Form | None) -> bool:
-    if (form is not None and form.alone) or message.head.value("x-failed-recipients"):
+    if message.head.value("x-failed-recipients"):
         return True
-    if answered(message):
+    if answered(message) or _quoted(message):
         return False
+    if form is not None and form.alone:
+        return True
     machine = _by_machine(message)
     subject = SIGNS.subject.search(message.subject) is not None
     if machine == subject:

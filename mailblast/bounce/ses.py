@@ -19,7 +19,7 @@ MAX_JSON = 256 * 1024
 MAX_RECIPIENTS = 1000
 
 _RULE = "SES notification"
-_START = re.compile(r'\{\s*"(?:notificationType|eventType|Type)"\s*:')
+_START = re.compile(r'\s*\{\s*"(?:notificationType|eventType|Type)"\s*:')
 # Lines that a mail server broke at 990 octets, the old way: "!", a line end, a space.
 _BROKEN = re.compile(r"!?\n ?")
 _TYPE = re.compile(r"^\s*[\w-]{1,20}\s*;\s*")
@@ -49,14 +49,12 @@ def read(message: Message) -> Notice | None:
 
 
 def _told(message: Message) -> dict[str, Any] | None:
-    if b"ype" not in message.head.body[:200]:  # cheap; nearly no mail gets past it
+    # A notification begins with it: where words go before, a person quotes one.
+    if _START.match(message.head.prose(200)) is None:
         return None
-    text = _BROKEN.sub("", message.head.prose(MAX_JSON))
-    start = _START.search(text)
-    if start is None:
-        return None
+    text = _BROKEN.sub("", message.head.prose(MAX_JSON)).lstrip()
     try:
-        found, _ = json.JSONDecoder().raw_decode(text, start.start())
+        found, _ = json.JSONDecoder().raw_decode(text)
         if isinstance(found, dict) and isinstance(found.get("Message"), str):
             found = json.loads(found["Message"])
     except (ValueError, RecursionError):

@@ -5,10 +5,11 @@ it is over (RFC 3464 §2.3.3).  Words are those of the diagnostic; only where th
 nothing do those of the explanation count.
 """
 
+import re
 from dataclasses import dataclass
 
 from mailblast.bounce import diagnostic
-from mailblast.bounce.diagnostic import after_data, to_rcpt
+from mailblast.bounce.diagnostic import after_data, of_filter, to_mail, to_rcpt
 from mailblast.bounce.notice import Report
 from mailblast.reason import Meaning, Reason, meaning
 from mailblast.smtp.reply import printable
@@ -19,9 +20,21 @@ _OVER = frozenset({"failed", "delayed"})
 # RFC 3463 §3.2: the mailbox or the domain does not exist, or has moved; Microsoft's 5.1.10
 # and 5.1.351: not found by the destination.
 _NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
+_IS_THERE = ".2.1"  # the mailbox exists, and takes nothing
 _UNSPECIFIC = (".0.0", ".4.7")
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
+# That time has passed is no cause.
+_NO_CAUSE = frozenset({Reason.OTHER, Reason.EXPIRED})
+# What is said of an address or a domain, be it the sender's: in answer to MAIL it is (RFC 5321
+# §3.3: the recipients are named afterwards).
+_OF_RECIPIENT = frozenset(
+    {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
+)
+_SENDER_REFUSED = Meaning(
+    Reason.POLICY_AUTH, Reason.POLICY_AUTH.scope, "in answer to MAIL", pause=True
+)
+_WORD = re.compile(r"[^\W\d_]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,7 @@ class Finding:
     `said` is the diagnostic, `around` the words of the explanation that concern this
     recipient, `context` all that was said where nobody else is concerned, `reason` what the
     form of a notice says by itself; `filter` is true of what a filter in front of the
-    mailboxes says.
+    mailboxes says, `nobody` where the reporter itself judged that no such mailbox exists.
     """
 
     recipient: str
@@ -45,6 +58,12 @@ class Finding:
     reporting: str = ""
     reason: Reason | None = None
     filter: bool = False
+    nobody: bool = False
+
+    @property
+    def told(self) -> tuple[str, str, str]:
+        """All that was said, where the command may stand that it answered."""
+        return self.said, self.around, self.context
 
 
 def report(finding: Finding, rule: str) -> Report:
@@ -72,13 +91,38 @@ def report(finding: Finding, rule: str) -> Report:
 
 
 def _meaning(finding: Finding, words: str, code: int, status: str) -> Meaning:
-    means = meaning(code, status, " ".join(words.split()))
+    means = _read(words, code, status) if _tells(words) else _beside(finding, code, status)
     if means.reason in _VAGUE and finding.around:
-        second = meaning(0, "", " ".join(finding.around.split()))
+        second = _read(finding.around)
         means = means if second.reason in _VAGUE else second
-    if means.reason is Reason.OTHER and finding.reason is not None:
+    if finding.reason is not None and means.reason in _NO_CAUSE:
         return Meaning(finding.reason, finding.reason.scope)
+    if means.reason in _OF_RECIPIENT and any(map(to_mail, finding.told)):
+        return _SENDER_REFUSED
     return means
+
+
+def _beside(finding: Finding, code: int, status: str) -> Meaning:
+    """Where the diagnostic has no words, those beside the recipient stand in their place.
+
+    Below "the account is disabled" there may stand of the recipient "550 user unknown".
+    """
+    if finding.around == finding.context:
+        return _read("", code, status)
+    means = _read(finding.around, code, status)
+    if means.reason is Reason.INVALID_RECIPIENT:
+        second = _read(finding.context.partition(finding.recipient)[0])
+        return second if second.reason is Reason.MAILBOX_INACTIVE else means
+    return means
+
+
+def _read(words: str, code: int = 0, status: str = "") -> Meaning:
+    return meaning(code, status, " ".join(words.split()))
+
+
+def _tells(words: str) -> bool:
+    """Whether there is a word in it, and not only codes, dots and dashes."""
+    return _WORD.search(words) is not None
 
 
 def _specific(status: str, said: str, around: str) -> str:
@@ -113,9 +157,10 @@ def _dead(finding: Finding, means: Meaning, status: str) -> bool:
     """
     if means.reason is Reason.DOMAIN_INVALID:
         return True
-    told = (finding.said, finding.around, finding.context)
-    if means.reason is not Reason.INVALID_RECIPIENT or any(map(after_data, told)):
+    if means.reason is not Reason.INVALID_RECIPIENT or any(map(after_data, finding.told)):
         return False
-    if status in _NO_SUCH_ADDRESS or any(map(to_rcpt, told)):
+    if status in _NO_SUCH_ADDRESS and not of_filter(finding.said):
+        return True
+    if any(map(to_rcpt, finding.told)) or (finding.nobody and status[1:] != _IS_THERE):
         return True
     return not (diagnostic.code(finding.said) or means.generic or finding.filter)

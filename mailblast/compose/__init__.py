@@ -8,6 +8,7 @@ year later, it is the same to the byte.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
 from mailblast.errors import Refusal
 from mailblast.recipients import Columns
-from mailblast.signing import Fields, Signer
+from mailblast.signing import Fields, Signer, Unsigned
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
 
@@ -67,6 +68,16 @@ class _Tags:
     mark: str
 
 
+class _Draft(NamedTuple):
+    """A message, written and not yet signed; `unsigned` is None when it will not be."""
+
+    due: Due
+    tags: _Tags
+    header: bytes
+    body: bytes
+    unsigned: Unsigned | None
+
+
 class Composer:
     """Composes the messages of one run."""
 
@@ -105,15 +116,31 @@ class Composer:
 
         Raises TemplateError when the template is at fault and no row could be.
         """
+        return self.compose_all([due])[0]
+
+    def compose_all(self, batch: Iterable[Due]) -> list[Message | Refusal]:
+        """The same for many, which takes less: they are written first, and then signed."""
+        drafts = [self._draft(due) for due in batch]
+        signatures = [self._signature(draft) for draft in drafts]
+        return [
+            draft if isinstance(draft, Refusal) else self._message(draft, signature)
+            for draft, signature in zip(drafts, signatures, strict=True)
+        ]
+
+    def _draft(self, due: Due) -> _Draft | Refusal:
         tags = self._tags(due)
         written = self._written(due, tags)
         if isinstance(written, Refusal):
             return written
         header, body = written
-        content = header_lines(header) + b"\r\n" + body
-        if self._signer:
-            content = self._signer.sign(header, body, int(due.dated)) + content
-        return self._message(due, tags, content)
+        signer, at = self._signer, int(due.dated)
+        unsigned = signer.prepare(header, body, at) if signer else None
+        return _Draft(due, tags, header_lines(header), body, unsigned)
+
+    def _signature(self, draft: _Draft | Refusal) -> bytes:
+        if self._signer is None or isinstance(draft, Refusal) or draft.unsigned is None:
+            return b""
+        return self._signer.complete(draft.unsigned)
 
     def check(self, due: Due) -> Refusal | None:
         """Why a row cannot be mailed, if it cannot: everything but the signature is made.
@@ -184,10 +211,12 @@ class Composer:
             rendered.headers,
         )
 
-    def _message(self, due: Due, tags: _Tags, content: bytes) -> Message:
+    def _message(self, draft: _Draft, signature: bytes) -> Message:
+        due = draft.due
+        content = b"%b%b\r\n%b" % (signature, draft.header, draft.body)
         return Message(
             due.delivery,
-            tags.return_path,
+            draft.tags.return_path,
             due.mailbox,
             content,
             hashlib.sha256(content).digest(),

@@ -41,6 +41,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
            WHERE disposition IN ('queued', 'deferred') AND owner IS NULL""",
         "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
     ),
+    2: ("CREATE INDEX deliveries_run ON deliveries (run)",),
 }
 
 

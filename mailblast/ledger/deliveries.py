@@ -28,7 +28,7 @@ from mailblast.compose import Due
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record
-from mailblast.ledger.statement import fetch
+from mailblast.ledger.statement import count, fetch
 from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
 from mailblast.ledger.tables import CLAIMABLE, deliveries, domains, events
 from mailblast.reason import Reason
@@ -174,8 +174,8 @@ class Deliveries:
     def offered_since(self, at: float) -> dict[str, int]:
         """How many messages were attempted since then, to each destination, in any run."""
         with self._database.reading() as connection:
-            found = connection.execute(_OFFERED, {"at": at})
-            return {row.destination: row[1] for row in found}
+            counts = count(connection, _OFFERED, {"at": at})
+        return {destination: many for (destination,), many in counts.items()}
 
     def record(self, facts: Sequence[Event], entries: Sequence[Entry] = ()) -> list[Event]:
         """Append events and move their deliveries; gives back those that came too late.
@@ -205,8 +205,11 @@ class Deliveries:
         return _delivery(row) if row else None
 
     def those(self, run: int, *wanted: Disposition) -> Iterator[Delivery]:
-        """The deliveries of a run in these dispositions (all, if none is named); streamed."""
-        query = select(*_COLUMNS).where(deliveries.c.run == run).order_by(deliveries.c.row)
+        """The deliveries of a run in these dispositions (all, if none is named); streamed.
+
+        In the order of the list: rows were numbered as they were entered.
+        """
+        query = select(*_COLUMNS).where(deliveries.c.run == run).order_by(deliveries.c.id)
         if wanted:
             query = query.where(deliveries.c.disposition.in_(wanted))
         with self._database.reading() as connection:
@@ -258,12 +261,11 @@ _WAITING = (
 _UNPLACE = delete(domains).where(domains.c.domain == bindparam("it"))
 _PLACED = func.coalesce(domains.c.destination, deliveries.c.domain)
 _OFFERED = (
-    select(_PLACED.label("destination"), func.count().label("count"))
+    select(_PLACED)
     .select_from(events)
     .join(deliveries, deliveries.c.id == events.c.delivery)
     .outerjoin(domains, domains.c.domain == deliveries.c.domain)
     .where(events.c.kind == EventKind.ATTEMPTED, events.c.at >= bindparam("at"))
-    .group_by(_PLACED)
 )
 _CLAIMED_COLUMNS = select(*(deliveries.c[name] for name in (
     "id", "row", "mailbox", "key", "domain", "cells", "attempt", "deferrals", "dated",

@@ -10,6 +10,7 @@ from sqlalchemy import Column, delete, func, insert, select, update
 
 from mailblast.event import Disposition
 from mailblast.ledger.database import Database
+from mailblast.ledger.statement import count
 from mailblast.ledger.tables import deliveries, domains, events, runs
 from mailblast.reason import Reason
 
@@ -31,7 +32,7 @@ class Run:
     header: tuple[str, ...]
 
 
-_PLACED = select(domains)
+_PLACED = func.coalesce(domains.c.destination, deliveries.c.domain)
 
 
 class Runs:
@@ -109,28 +110,28 @@ class Runs:
     def dispositions(self, number: int) -> dict[Disposition, int]:
         """How many deliveries are in each disposition: together, the rows of the file."""
         return {
-            Disposition(name): count
-            for name, count in self._counted(number, deliveries.c.disposition)
+            Disposition(name): many
+            for name, many in self._counted(number, deliveries.c.disposition)
         }
 
     def reasons(self, number: int) -> dict[Reason, int]:
         """How many deliveries have each reason for not having been accepted (yet)."""
         return {
-            Reason(name): count
-            for name, count in self._counted(number, deliveries.c.reason)
+            Reason(name): many
+            for name, many in self._counted(number, deliveries.c.reason)
             if name
         }
 
     def destinations(self, number: int) -> dict[str, dict[Disposition, int]]:
         """The dispositions of each destination; rows without a domain are left out."""
         with self._database.reading() as connection:
-            placed = {row.domain: row.destination for row in connection.execute(_PLACED)}
+            placed = dict(map(tuple, connection.execute(select(domains))))
         found: dict[str, Counter[Disposition]] = {}
         columns = (deliveries.c.domain, deliveries.c.disposition)
-        for domain, name, count in self._counted(number, *columns):
+        for domain, name, many in self._counted(number, *columns):
             if domain:
                 one = found.setdefault(placed.get(domain, domain), Counter())
-                one[Disposition(name)] += count
+                one[Disposition(name)] += many
         return {name: dict(one) for name, one in found.items()}
 
     def verdicts(
@@ -138,28 +139,24 @@ class Runs:
     ) -> Iterator[tuple[str, Disposition, Reason | None, int]]:
         """What became of the deliveries settled since then: destination, disposition, reason,
         and how many."""
-        placed = func.coalesce(domains.c.destination, deliveries.c.domain)
-        what = (placed, deliveries.c.disposition, deliveries.c.reason)
         query = (
-            select(*what, func.count())
+            select(_PLACED, deliveries.c.disposition, deliveries.c.reason)
             .outerjoin(domains, domains.c.domain == deliveries.c.domain)
             .where(deliveries.c.run == number, deliveries.c.settled >= since)
-            .group_by(*what)
         )
         with self._database.reading() as connection:
-            for destination, became, reason, count in connection.execute(query):
-                why = Reason(reason) if reason else None
-                yield destination, Disposition(became), why, count
+            counts = count(connection, query, {})
+        for (destination, became, reason), many in counts.items():
+            why = Reason(reason) if reason else None
+            yield destination, Disposition(became), why, many
 
     def _counted(self, number: int, *columns: Column[str]) -> list[Any]:
-        query = (
-            select(*columns, func.count())
-            .where(deliveries.c.run == number)
-            .group_by(*columns)
-            .order_by(func.count().desc(), *columns)
-        )
+        """How often each of these values, or of these together, occurs; most often first."""
+        query = select(*columns).where(deliveries.c.run == number)
         with self._database.reading() as connection:
-            return list(connection.execute(query))
+            counts = count(connection, query, {})
+        order = sorted(counts.items(), key=lambda one: (-one[1], str(one[0])))
+        return [(*values, many) for values, many in order]
 
 
 def _run(row: Any) -> Run:

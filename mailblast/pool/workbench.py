@@ -48,7 +48,7 @@ class Workbench:
 def compose(composer: Composer, batch: Sequence[Due]) -> list[Message | Refusal]:
     """Compose and sign a batch within the bounds of memory and time."""
     with bounded():
-        return [composer.compose(due) for due in batch]
+        return composer.compose_all(batch)
 
 
 def check(composer: Composer, batch: Sequence[Due]) -> list[Refusal | None]:

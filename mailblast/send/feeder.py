@@ -30,7 +30,7 @@ READY = 1000  # messages that only wait for their turn
 READY_BYTES = 64 << 20  # of composed messages held in memory
 BREATH = 0.03  # seconds from one look to the next at what could be claimed
 LONG_BREATH = 0.5  # the same while all that is left has to wait
-SHARE = 25  # messages of a domain that are claimed together, where it has so many
+SHARE = 8  # messages of a domain that are claimed together, where it has so many
 LOOKED_AT = 2000  # domains that one look goes through
 TURNED_AWAY = 500  # messages of a domain to which no way leads, at a time
 
@@ -163,11 +163,11 @@ class Feeder:
 
         Few large claims cost less than many small ones, and rows that were entered together
         are then claimed and settled together: so each domain gets a share, and nobody gets
-        any before there is room for a number of them.
+        any before there is room for half of all that may wait.
         """
         most = self._ready_most()
         room = most - len(self._schedule) - self._coming_all
-        if room < most // 8:
+        if room < most // 2:
             return {}
         if self._left is not None:
             room = min(room, self._left)
@@ -263,6 +263,8 @@ class Feeder:
                 begun.append((due, way))
         self._coming.update(way.destination for _, way in begun)
         self._coming_all += len(begun)
+        # In the order of the list: whose rows lie on one page are settled in one commit.
+        begun.sort(key=lambda one: one[0].delivery)
         for start in range(0, len(begun), COMPOSED):
             task = asyncio.create_task(self._compose(begun[start : start + COMPOSED]))
             self._composing.add(task)
