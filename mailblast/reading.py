@@ -21,8 +21,8 @@ from queue import SimpleQueue
 from mailblast.errors import UserError
 from mailblast.tie import Read, read
 
-# A worker takes a third of a second to start; below this it does not pay.
-SMALL = 300
+# A worker takes a fifth of a second to start; below this it does not pay.
+SMALL = 100
 
 
 def read_all(batches: Iterator[Sequence[bytes]]) -> Generator[list[Read], None, None]:
