@@ -15,7 +15,8 @@ The way of one message, and the modules in the order in which it meets them:
                                       Event           ledger
     … hours or days later …
     mbox, Maildir, IMAP, an MTA ────▶ Notice          mailbox, imap, bounce
-                                      Event bounced   intake, reconcile
+                                      Tie             tie              whose, and how it is proven
+                                      Event bounced   judging, reconcile, intake
     at any time                       RunReport       report
 
 `send` does it all in this order (read `send/__init__.py` next), with `pool` for the

@@ -7,16 +7,21 @@ one entry a day.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from mailblast.campaign import Thresholds
 from mailblast.errors import Refusal
 from mailblast.ledger import Ledger
 from mailblast.mailbox import Mail
 from mailblast.reconcile import LEFT, Reconcile
 from mailblast.runbook import RunBook
+from mailblast.send import comeback
+from mailblast.send.comeback import Followed
 
 KIND = "imports"
+SUMS = ("counts", "kinds", "tied")
 KEPT = 1000  # imports in the run book, the latest: it is a file that people open
 
 
@@ -39,19 +44,29 @@ class Source(Protocol):
     def settled(self, mail: Mail | Refusal, *, used: bool) -> None: ...
 
 
-Followed = Callable[[Source], Iterable[Mail | Refusal]]
+Shown = Callable[[Source], Iterable[Mail | Refusal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What came of an import: its entry in the run book, and what follows from it."""
+
+    entry: dict[str, Any]
+    followed: Followed
 
 
 def take_in(
     ledger: Ledger,
     reconcile: Reconcile,
+    thresholds: Thresholds,
     sources: Iterable[Source],
-    followed: Followed,
+    shown: Shown,
     clock: Callable[[], float],
-) -> dict[str, Any]:
-    """Take in all mail of these sources, and return what the run book says of it.
+) -> Intake:
+    """Take in all mail of these sources.
 
-    What stops it is raised after that was written: what was taken in before stays.
+    What stops it is raised after it was written down: what was taken in before stays, and
+    what follows from that is done.
     """
     entry: dict[str, Any] = {"sources": [], "started": _iso(clock()), "ended": None}
     try:
@@ -62,12 +77,19 @@ def take_in(
                 of.settled(mail, used=result not in LEFT)
 
             with source:
-                reconcile.take_in(followed(source), clock, settled)
+                reconcile.take_in(shown(source), clock, settled)
         entry["ended"] = _iso(clock())
     finally:
-        entry["counts"] = dict(reconcile.counts)
+        followed = comeback.follow(ledger, thresholds, reconcile.returns, clock())
+        for name in SUMS:
+            entry[name] = dict(getattr(reconcile, name))
+        entry["paused"] = [
+            {"destination": one.destination, "reason": one.reason, "why": one.why}
+            for one in followed.paused
+        ]
+        entry["held"] = {one.domain: one.lifted for one in followed.held}
         _write(RunBook(ledger.directory, ledger.patience), entry)
-    return entry
+    return Intake(entry, followed)
 
 
 def _write(book: RunBook, entry: dict[str, Any]) -> None:
@@ -80,11 +102,13 @@ def _write(book: RunBook, entry: dict[str, Any]) -> None:
 
 
 def _added(day: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    counts = Counter(day.get("counts", {})) + Counter(entry["counts"])
+    sums = {one: dict(Counter(day.get(one, {})) + Counter(entry[one])) for one in SUMS}
     return {
         **entry,
+        **sums,
         "started": day.get("started", entry["started"]),
-        "counts": dict(counts),
+        "paused": day.get("paused", []) + entry["paused"],
+        "held": {**day.get("held", {}), **entry["held"]},
     }
 
 

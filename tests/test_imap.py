@@ -363,7 +363,7 @@ def test_settings_of_a_campaign(tmp_path: Path) -> None:
         file.write('[imap]\npassword = { env = "X" }\n')
     told = ok(tmp_path, "send", "letter", "--yes", status=1)
 
-    assert "[imap] is one for all campaigns of the workspace" in told.err
+    assert "[imap] binds every campaign of the workspace" in told.err
     assert "it belongs in mailblast.toml" in told.err
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import files
+from mailblast.campaign import files, suppression
 from mailblast.campaign.checks import consistency
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.imap import Imap
@@ -42,6 +42,7 @@ from mailblast.campaign.settings import (
     located,
     read_settings,
 )
+from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Imap",
     "Limits",
     "MessageSettings",
+    "Policy",
     "Profile",
     "Profiles",
     "Rate",
@@ -60,12 +62,14 @@ __all__ = [
     "Setting",
     "Thresholds",
     "Throttles",
+    "Tolerance",
     "Unsubscribe",
     "Warmup",
     "find_workspace",
     "load",
     "load_imap",
     "load_limits",
+    "load_policy",
 ]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -181,6 +185,7 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
+    suppression: Policy
 
 
 def find_workspace(start: Path) -> Path:
@@ -247,6 +252,15 @@ def load_imap(workspace: Path) -> Imap:
     )
 
 
+def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
+    """What a workspace says of suppressing and of pausing, without a campaign; raises
+    Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return _policy(settings), _thresholds(settings)
+
+
 def _place(problem: Problem) -> tuple[str, int]:
     file, _, line = problem.where.partition(":")
     return file, int(line) if line.isdigit() else 0
@@ -271,6 +285,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         throttle=_throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
+        suppression=_policy(settings),
     )
 
 
@@ -372,3 +387,8 @@ def _throttles(settings: Settings) -> Throttles:
 def _thresholds(settings: Settings) -> Thresholds:
     names = (each.name for each in fields(Thresholds))
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
+
+
+def _policy(settings: Settings) -> Policy:
+    names = (each.name for each in fields(Policy))
+    return Policy(**{name: settings.get(suppression.TABLE, name) for name in names})

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mailblast import intake
+from mailblast.campaign import load_policy
 from mailblast.cli.base import (
     json_option,
     opened,
@@ -19,11 +20,12 @@ from mailblast.cli.base import (
 from mailblast.cli.source import MAILBOXES, source
 from mailblast.errors import Refusal, UserError
 from mailblast.imap import is_address
-from mailblast.intake import Followed, Source
+from mailblast.intake import Shown, Source
 from mailblast.keys import keyring
 from mailblast.ledger import BUSY_SECONDS
 from mailblast.mailbox import Mail
 from mailblast.reconcile import Reconcile
+from mailblast.send.surge import in_words
 from mailblast.terminal import Screen
 
 # An MTA tries again by itself; meanwhile it should not sit on a process for each message.
@@ -75,23 +77,27 @@ def bounces_import(
     make = not piped and workspace is None
     start = workspace or Path()
     with opened(start, rehearsal=rehearsal, make=make, patience=patience) as (home, ledger):
-        reconcile = Reconcile(ledger, keyring(ledger))
+        policy, thresholds = load_policy(home)
+        reconcile = Reconcile(ledger, keyring(ledger), policy)
         sources = (source(one, home, ledger, move_to) for one in mailboxes)
-        followed = iter if quiet else _shown(screen)
-        entry = intake.take_in(ledger, reconcile, sources, followed, time.time)
+        shown = iter if quiet else _shown(screen)
+        done = intake.take_in(ledger, reconcile, thresholds, sources, shown, time.time)
     if as_json:
-        put_json(entry)
+        put_json(done.entry)
     elif not quiet:
-        screen.came_back(reconcile.counts)
+        screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
+        screen.held(done.followed.paused, ())
+        for line in in_words(done.followed.held):
+            screen.say(line)
 
 
-def _shown(screen: Screen) -> Followed:
+def _shown(screen: Screen) -> Shown:
     """Progress, and each message that cannot be read."""
 
-    def followed(source: Source) -> Iterator[Mail | Refusal]:
+    def shown(source: Source) -> Iterator[Mail | Refusal]:
         for mail in screen.reading(source):
             if isinstance(mail, Refusal):
                 screen.error(str(mail))
             yield mail
 
-    return followed
+    return shown

@@ -1,8 +1,8 @@
 """The ledger: everything that happened, and what has become of each delivery.
 
 A file in the workspace (`.mailblast/ledger.db`).  Its parts are named after what they keep:
-`runs`, `deliveries`, `suppressions`, `imports`, `policies`; `commit` writes the events of a
-running `send`.  Nothing else in mailblast knows SQL.
+`runs`, `deliveries`, `history`, `suppressions`, `imports`, `policies`; `commit` writes the
+events of a running `send`.  Nothing else in mailblast knows SQL.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailblast.campaign import Policy
 from mailblast.errors import Refused, UserError
 from mailblast.ledger.commit import GroupCommit, Struck
 from mailblast.ledger.database import BUSY_SECONDS, Database
@@ -23,7 +24,8 @@ from mailblast.ledger.deliveries import (
     suppression_reason,
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
-from mailblast.ledger.imports import Imports, Returned
+from mailblast.ledger.history import History, Mishap
+from mailblast.ledger.imports import Change, Imports, Returned, Taken
 from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
@@ -34,14 +36,17 @@ __all__ = [
     "BATCH",
     "BUSY_SECONDS",
     "WORKSPACE",
+    "Change",
     "Claim",
     "Claimed",
     "Deliveries",
     "Delivery",
     "Enrolment",
     "GroupCommit",
+    "History",
     "Kept",
     "Ledger",
+    "Mishap",
     "Pause",
     "Pauses",
     "Policies",
@@ -49,6 +54,7 @@ __all__ = [
     "Run",
     "Struck",
     "Suppression",
+    "Taken",
     "Watch",
     "keys_of",
     "suppression_reason",
@@ -67,6 +73,7 @@ class Ledger:
         self.runs = Runs(self._database)
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)
+        self.history = History(self._database)
         self.imports = Imports(self._database)
         self.pauses = Pauses(self._database)
         self.policies = Policies(self._database)
@@ -75,9 +82,9 @@ class Ledger:
         """The way for a list into a run."""
         return Enrolment(self._database, run, at)
 
-    def group_commit(self, campaign: str) -> GroupCommit:
+    def group_commit(self, campaign: str, policy: Policy) -> GroupCommit:
         """The one writer of the events of a run of this campaign."""
-        return GroupCommit(self._database, Watch(self._database, campaign))
+        return GroupCommit(self._database, Watch(self._database, campaign), policy)
 
     @contextmanager
     def lock(self, what: str, command: str = "send") -> Iterator[None]:

@@ -23,9 +23,9 @@ from typing import BinaryIO, cast
 from mailblast.errors import Refusal, UserError
 from mailblast.mailbox import mbox
 from mailblast.mailbox.mail import MAX_MESSAGE, Mail, too_large
-from mailblast.mailbox.mbox import append_mbox
+from mailblast.mailbox.mbox import append_all, append_mbox
 
-__all__ = ["MAX_MESSAGE", "STDIN", "Mail", "Reading", "append_mbox", "read"]
+__all__ = ["MAX_MESSAGE", "STDIN", "Mail", "Reading", "append_all", "append_mbox", "read"]
 
 STDIN = Path("-")
 
