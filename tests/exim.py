@@ -3,22 +3,25 @@
     with Exim("b.example", address="127.0.3.2", port=…) as server:
         …                                            server.messages()
 
-Debian's package conflicts with Postfix's, so its program is unpacked instead of installed:
-`.ci/run` does it.  It takes any recipient in its domain into one Maildir.
+It takes any recipient in its domain into one Maildir.  `EximHost(MailHost(…))` is one with
+people, forwards and routes; what it forwards has its return path rewritten (SRS).
 """
 
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+import unpacked
+from mail_host import QUEUE, WARNING, MailHost
 from postfix import OWNER, greets, until
 
-UNPACKED = Path(__file__).parents[1] / ".exim/usr/sbin/exim4"
-EXIM = str(UNPACKED) if UNPACKED.exists() else shutil.which("exim4", path="/usr/sbin")
+EXIM = unpacked.MTA / "exim4-daemon-light/usr/sbin/exim4"
 
 
 def _has_user() -> bool:
@@ -30,7 +33,7 @@ def _has_user() -> bool:
 
 
 needs_exim = pytest.mark.skipif(
-    EXIM is None or not _has_user(),
+    not EXIM.exists() or not _has_user(),
     reason="needs root, Exim and its user (.ci/run unpacks the one and adds the other)",
 )
 
@@ -108,6 +111,7 @@ class Exim:
             [str(self.home / "exim4"), "-C", str(self.home / "conf"), "-bdf", "-q1s"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             until(lambda: greets(self.address, self.port), "Exim does not answer")
@@ -119,6 +123,10 @@ class Exim:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(30)
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # who still delivers, or goes through it
+            os.killpg(self._process.pid, signal.SIGKILL)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def messages(self) -> list[bytes]:
@@ -143,4 +151,84 @@ class Exim:
             certificate=f"tls_certificate = {file}\ntls_privatekey = {file}"
             if file
             else "",
+        )
+
+
+_HOST_SETTINGS = """\
+dsn_advertise_hosts = *
+delay_warning = {warning}s:1d
+received_headers_max = 15
+begin acl
+rcpt:
+  require verify = recipient
+  accept hosts = 127.0.0.0/8
+begin routers
+came_back:
+  driver = redirect
+  domains = {domain}
+  data = ${{if inbound_srs {{$local_part}} {{key}} {{$srs_recipient}}}}
+forwards:
+  driver = redirect
+  domains = {domain}
+  data = ${{lookup {{$local_part}} lsearch {{{home}/forwards}}}}
+people:
+  driver = manualroute
+  domains = {domain}
+  local_parts = lsearch;{home}/people
+  route_list = * {address} byname
+  self = send
+  transport = mailbox
+elsewhere:
+  driver = manualroute
+  domains = lsearch;{home}/routes
+  route_data = ${{lookup {{$domain}} lsearch {{{home}/routes}}}}
+  self = send
+  transport = smtp
+begin transports
+mailbox:
+  driver = smtp
+  protocol = lmtp
+  port = {lmtp}
+  allow_localhost
+smtp:
+  driver = smtp
+  port = {port}
+  allow_localhost
+  return_path = ${{if and {{ {{def:return_path}} {{eq {{$original_domain}} {{{domain}}}}} }} \
+    {{${{srs_encode {{key}} {{$return_path}} {{{domain}}}}}}} {{$return_path}}}}
+begin retry
+* * F,{queue}s,1s
+"""
+
+
+class EximHost(Exim):
+    """A mail host with the duties of a `MailHost`."""
+
+    def __init__(self, host: MailHost) -> None:
+        super().__init__(host.domain, address=host.address, port=host.port)
+        self._host = host
+
+    def queued(self) -> list[str]:
+        """What it still has to do."""
+        return [str(path) for path in (self.home / "spool/input").rglob("*-H")]
+
+    def _settings(self) -> str:
+        host = self._host
+        tables = {
+            "people": dict.fromkeys(host.people, ""),
+            "forwards": host.forwards,
+            "routes": host.routes,
+        }
+        for name, table in tables.items():
+            lines = (f"{key}: {value}\n" for key, value in table.items())
+            (self.home / name).write_text("".join(lines))
+        general = super()._settings().partition("begin acl\n")[0]
+        return general + _HOST_SETTINGS.format(
+            home=self.home,
+            domain=host.domain,
+            address=host.address,
+            port=host.port,
+            lmtp=host.lmtp,
+            queue=QUEUE,
+            warning=WARNING,
         )
