@@ -60,6 +60,7 @@ rcpt:
   accept domains = {domain}
   deny message = relay not permitted
 begin routers
+{routers}
 here:
   driver = accept
   transport = maildir
@@ -70,18 +71,31 @@ maildir:
   maildir_format
   user = {owner}
   group = {owner}
+{transports}
+begin retry
+* * F,1h,1s
 """
 
 
 class Exim:
-    """A mail host of one domain.  `certificate` is a PEM file with its key and chain."""
+    """A mail host of one domain.  `certificate` is a PEM file with its key and chain;
+    `routers` and `transports` are text for those sections, before what takes the rest.
+    """
 
     def __init__(
-        self, domain: str, *, address: str, port: int, certificate: Path | None = None
+        self,
+        domain: str,
+        *,
+        address: str,
+        port: int,
+        certificate: Path | None = None,
+        routers: str = "",
+        transports: str = "",
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mbex-", dir="/tmp"))
         self.address, self.port = address, port
         self._domain, self._certificate = domain, certificate
+        self._routers, self._transports = routers, transports
 
     def __enter__(self) -> "Exim":
         # All of it belongs to nobody: it starts itself anew, without rights, to deliver.
@@ -129,6 +143,8 @@ class Exim:
             owner=OWNER,
             home=self.home,
             domain=self._domain,
+            routers=self._routers,
+            transports=self._transports,
             address=self.address,
             port=self.port,
             tls="*" if file else "",

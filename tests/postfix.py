@@ -50,6 +50,7 @@ anvil     unix - - n - 1 anvil
 smtp      unix - - n - - smtp
 lmtp      unix - - n - - lmtp
 virtual   unix - n n - - virtual
+local     unix - n n - - local
 error     unix - - n - - error
 retry     unix - - n - - error
 discard   unix - - n - - discard
@@ -88,7 +89,9 @@ _SETTINGS = {
 
 
 class Postfix:
-    """A mail server.  `mailboxes` maps an address to a file (mbox) or a folder/ (Maildir)."""
+    """A mail server.  `mailboxes` maps an address to a file (mbox) or a folder/ (Maildir);
+    `services` are further lines of master.cf.
+    """
 
     @classmethod
     def of(cls, host: MailHost) -> "Postfix":
@@ -118,6 +121,7 @@ class Postfix:
         *,
         mailboxes: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
+        services: str = "",
         address: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -126,6 +130,7 @@ class Postfix:
         self._settings = settings
         self._mailboxes = mailboxes or {}
         self._aliases = aliases or {}
+        self._services = services
 
     def __enter__(self) -> "Postfix":
         self.home.chmod(0o755)  # its programs run as `postfix` and `nobody`
@@ -186,7 +191,7 @@ class Postfix:
         }
         (etc / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in settings.items()))
         listening = f"{self.address}:{self.port} inet n - n - - smtpd\n"
-        (etc / "master.cf").write_text(listening + _SERVICES)
+        (etc / "master.cf").write_text(listening + _SERVICES + self._services)
         for name, table in (("mailboxes", self._mailboxes), ("aliases", self._aliases)):
             (etc / name).write_text("".join(f"{k} {v}\n" for k, v in table.items()))
 

@@ -25,6 +25,7 @@ from mailblast.address import Address, Mailbox, parse
 from mailblast.campaign import files, suppression
 from mailblast.campaign.checks import consistency
 from mailblast.campaign.forms import SecretSource
+from mailblast.campaign.imap import Imap
 from mailblast.campaign.keys import DESTINATIONS, HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
 from mailblast.campaign.providers import (
@@ -48,6 +49,7 @@ __all__ = [
     "Campaign",
     "Delivery",
     "Dkim",
+    "Imap",
     "Limits",
     "MessageSettings",
     "Policy",
@@ -65,6 +67,7 @@ __all__ = [
     "Warmup",
     "find_workspace",
     "load",
+    "load_imap",
     "load_limits",
     "load_policy",
 ]
@@ -237,6 +240,18 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
     return _throttles(settings), profiles
 
 
+def load_imap(workspace: Path) -> Imap:
+    """What a workspace says of its mailbox, without a campaign; raises Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return Imap(
+        _secret(settings, "imap", "password"),
+        settings.path("imap", "ca_file"),
+        settings.get("imap", "security"),
+    )
+
+
 def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
     """What a workspace says of suppressing and of pausing, without a campaign; raises
     Problems."""
@@ -335,7 +350,7 @@ def _delivery(settings: Settings) -> Delivery:
         port=settings.get("delivery", "port") or usual,
         security=security,
         username=settings.get("delivery", "username") or "",
-        password=_password(settings),
+        password=_secret(settings, "delivery", "password"),
         ca_file=settings.path("delivery", "ca_file"),
         connections=settings.get("delivery", "connections"),
         retry=settings.get("delivery", "retry"),
@@ -349,8 +364,8 @@ def _delivery(settings: Settings) -> Delivery:
     )
 
 
-def _password(settings: Settings) -> SecretSource | None:
-    setting = settings.given.get(("delivery", "password"))
+def _secret(settings: Settings, *path: str) -> SecretSource | None:
+    setting = settings.given.get(path)
     if setting is None:
         return None
     source: SecretSource = setting.value
