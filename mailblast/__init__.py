@@ -3,6 +3,7 @@
 The way of one message, and the modules in the order in which it meets them:
 
     campaign.toml, mailblast.toml ──▶ Campaign        campaign, secret
+    is it ready? ───────────────────▶ Finding         check, preflight       facts in, findings out
     recipients.csv ─────────────────▶ Row             recipients, address    bad rows: `invalid`
                                       ├ suppressed?   suppression            Event suppressed
     message.html, .md, .txt ────────▶ Rendered        template

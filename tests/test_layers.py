@@ -15,15 +15,15 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.ip", "campaign.limits", "campaign.keys", "campaign.source",
-    "campaign.settings", "campaign.providers", "campaign.files", "campaign.checks",
-    "campaign", "campaign.manifest", "campaign.example",
+    "campaign.forms", "campaign.declared", "campaign.ip", "campaign.limits", "campaign.keys",
+    "campaign.source", "campaign.settings", "campaign.providers", "campaign.files",
+    "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
     "recipients", "suppression", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
     "template.footer", "template.images", "template.markdown", "template.plaintext",
     "template",
     "signing",
-    "compose.canspam", "compose.header", "compose.body", "compose.attachment",
+    "compose.header", "compose.body", "compose.attachment",
     "compose.fields", "compose.sources", "compose.structure", "compose",
     "disposition", "provider", "throttle", "pulse", "schedule", "breaker", "learnt",
     "smtp.command", "smtp.protocol",
@@ -32,26 +32,32 @@ LAYERS = [
     "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
     "mx", "mtasts", "dane",
+    "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
+    "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
+    "check.subject", "check.wayout", "check.consent", "check", "check.policies",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports", "ledger.pauses",
+    "ledger.optouts",
     "ledger.policies", "ledger.commit", "ledger", "runbook",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
-    "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
+    "keys", "pool.workbench", "pool.worker", "pool", "report",
+    "preflight.packs", "preflight.listed", "preflight", "attest",
+    "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
     "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.bounces", "cli.explain",
-    "cli.destinations", "cli.optout", "cli", "__main__",
+    "terminal", "terminal.findings",
+    "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.bounces",
+    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

@@ -24,6 +24,7 @@ from typing import Literal
 from mailblast.address import Address, Mailbox, parse
 from mailblast.campaign import files
 from mailblast.campaign.checks import consistency
+from mailblast.campaign.declared import ATTEST, Attestation, CheckSettings
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.keys import DESTINATIONS, HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
@@ -44,7 +45,9 @@ from mailblast.campaign.settings import (
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
+    "Attestation",
     "Campaign",
+    "CheckSettings",
     "Delivery",
     "Dkim",
     "Limits",
@@ -77,6 +80,8 @@ class Sender:
     return_path: Address
     organisation: str
     postal_address: tuple[str, ...]
+    postal_address_kind: Literal["street", "usps-po-box", "cmra"]
+    brands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,13 @@ class MessageSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecipientsSettings:
-    """The list: the file, the column of the address, and the encoding or "auto"."""
+    """The list: the file, the column of the address, the encoding or "auto", and where it
+    comes from, "" if that was not declared."""
 
     file: Path
     email: str
     encoding: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,7 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
+    check: CheckSettings
 
 
 def find_workspace(start: Path) -> Path:
@@ -248,6 +256,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
             files.recipients(settings, directory),
             settings.get("recipients", "email"),
             settings.get("recipients", "encoding"),
+            settings.get("recipients", "source") or "",
         ),
         suppression_file=files.suppression(directory),
         unsubscribe=_unsubscribe(settings),
@@ -256,6 +265,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         throttle=_throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
+        check=_check(settings),
     )
 
 
@@ -267,6 +277,8 @@ def _sender(settings: Settings) -> Sender:
         return_path=settings.get("sender", "return_path") or _bounces(mailbox),
         organisation=settings.get("sender", "organisation") or mailbox.name,
         postal_address=settings.get("sender", "postal_address") or (),
+        postal_address_kind=settings.get("sender", "postal_address_kind"),
+        brands=settings.get("sender", "brands"),
     )
 
 
@@ -357,3 +369,9 @@ def _throttles(settings: Settings) -> Throttles:
 def _thresholds(settings: Settings) -> Thresholds:
     names = (each.name for each in fields(Thresholds))
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
+
+
+def _check(settings: Settings) -> CheckSettings:
+    attested = {path[0]: setting.value for path, setting in settings.below(ATTEST)}
+    wireless = settings.path("check", "wireless_domains")
+    return CheckSettings(settings.get("check", "packs"), wireless, attested)

@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -22,7 +22,6 @@ from mailblast.address import Address
 from mailblast.breaker import ADVICE, Fault
 from mailblast.campaign import Campaign, Limits
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
-from mailblast.compose import compliance
 from mailblast.content import keep
 from mailblast.errors import Refused
 from mailblast.event import Disposition
@@ -33,6 +32,7 @@ from mailblast.provider import Destinations, Placed
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
 from mailblast.secret import read_secret
 from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
+from mailblast.send.ready import Readiness, held_against_the_rules
 from mailblast.suppression import Entry
 from mailblast.throttle import DAY, Today, beyond, seconds_needed
 
@@ -59,6 +59,9 @@ class Request:
     resume_paused: bool = False
     to_me: Address | None = None  # a few samples to this address, and nothing else
     wait: float = 600.0  # seconds, for what is due later
+    overrides: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of rules: why, by their ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Plan:
     to_me: Address | None = None  # a plan of samples
     wait: float = 600.0
     unrendered: int = 0  # rows that were not tried out
+    readiness: Readiness = field(default_factory=Readiness)
 
     def again(self) -> "Plan":
         """The plan after rows were found that cannot be mailed."""
@@ -153,15 +157,10 @@ def used_today(ledger: Ledger, table: Destinations) -> Callable[[str], int]:
 def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
     """A plan, and the lock on its campaign for as long as the block runs.
 
-    Raises Problems, UserError, Refused or LedgerError; then nothing was changed.
+    Raises Problems, UserError, Refused (NotReady) or LedgerError; then nothing was changed.
     """
     workspace = campaigns.find_workspace(request.directory)
     campaign = _as_asked(campaigns.load(request.directory, workspace), request)
-    if faults := compliance(campaign):
-        raise Refused(
-            "\n".join(map(str, faults)),
-            "nothing was sent; complete the settings, then try again",
-        )
     state = workspace / STATE
     if request.rehearse:
         state = state / REHEARSAL
@@ -173,6 +172,15 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             _take_over_list(workspace / STATE, ledger)
         scope = scope_of(campaign, workspace)
         stack.enter_context(ledger.lock(scope))
+        readiness = held_against_the_rules(
+            campaign,
+            workspace,
+            ledger,
+            told,
+            resumed=_to_go_on_with(ledger, scope, request),
+            practice=_is_practice(campaign, request),
+            overrides=request.overrides,
+        )
         run, resumed = _find_or_enrol(ledger, campaign, scope, request, told)
         stack.callback(_forget_unstarted, ledger, run)
         plan = _plan(ledger, campaign, workspace, run)
@@ -185,6 +193,7 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             paused=_pauses(ledger, run, request),
             to_me=request.to_me,
             wait=request.wait,
+            readiness=readiness,
         )
 
 
@@ -266,6 +275,24 @@ def scope_of(campaign: Campaign, workspace: Path) -> str:
         return campaign.directory.relative_to(workspace).as_posix()
     except ValueError:
         return campaign.directory.as_posix()
+
+
+def _is_practice(campaign: Campaign, request: Request) -> bool:
+    """Whether nobody but oneself gets the mail."""
+    return request.to_me is not None or campaign.delivery.via == "sandbox"
+
+
+def _to_go_on_with(ledger: Ledger, scope: str, request: Request) -> Run | None:
+    """The run that will be taken up again, if it has sent anything."""
+    run = ledger.runs.latest(scope)
+    if (
+        run is None
+        or request.new_run
+        or request.to_me is not None
+        or _untouched(ledger, run)
+    ):
+        return None
+    return run
 
 
 def _find_or_enrol(

@@ -1,0 +1,108 @@
+"""Gathering what there is to know of the list, and messages for its telling rows."""
+
+import email
+import email.policy
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from mailblast.campaign import Campaign
+from mailblast.check.facts import Messages, Sample
+from mailblast.check.survey import Survey
+from mailblast.compose import Due, Message
+from mailblast.errors import Refusal
+from mailblast.keys import dkim_key, key_path
+from mailblast.pool.workbench import Workbench, compose
+from mailblast.recipients import Columns, Row
+from mailblast.tag import Keyring
+
+TOLD_EVERY = 5_000  # rows
+
+Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
+
+
+def surveyed(columns: Columns, rows: Iterable[Row], told: Told) -> Survey:
+    """Go through the list once."""
+    survey = Survey(columns)
+    number = 0
+    for number, row in enumerate(rows, 1):
+        survey.take(row)
+        if number % TOLD_EVERY == 0:
+            told("looking at the list", number, None)
+    told("looking at the list", number, number)
+    return survey
+
+
+def messages(
+    campaign: Campaign,
+    workspace: Path,
+    columns: Columns,
+    telling: Iterable[tuple[str, Row]],
+) -> Messages | Refusal:
+    """Compose for the telling rows.  Raises TemplateError for what is wrong for all rows."""
+    # Tags that work are made when a run is; these here belong to nobody.
+    keys = Keyring(0, {0: secrets.token_bytes(32)})
+    bench = Workbench(campaign, columns, "check", keys, _key_if_there(campaign, workspace))
+    composer = bench.composer()
+    rows = list(telling)
+    composed = compose(composer, [_due(row) for _, row in rows])
+    good = [
+        _sample(why, row, found)
+        for (why, row), found in zip(rows, composed, strict=True)
+        if not isinstance(found, Refusal)
+    ]
+    if good:
+        return Messages(tuple(good))
+    refused = [
+        f"row {row.number}: {found}" for (_, row), found in zip(rows, composed, strict=True)
+    ]
+    return Refusal(refused[0] if refused else "nobody in the list can be mailed")
+
+
+def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:
+    """The key that signs; a look makes none, and `send` insists on it."""
+    if campaign.dkim is None or not key_path(campaign.dkim, workspace).exists():
+        return None
+    return dkim_key(campaign, workspace)[0]
+
+
+def _due(row: Row) -> Due:
+    assert row.address is not None  # noqa: S101 - only rows with one are telling
+    return Due(
+        delivery=row.number,
+        row=row.number,
+        mailbox=row.address.mailbox,
+        domain=row.address.domain,
+        smtputf8=row.address.smtputf8,
+        cells=row.cells,
+        attempt=1,
+        dated=time.time(),
+    )
+
+
+def _sample(why: str, row: Row, message: Message) -> Sample:
+    parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+    text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    headers = tuple(_headers(message.content))
+    unsubscribe = next((v for name, v in headers if name.lower() == "list-unsubscribe"), "")
+    return Sample(
+        why=why,
+        row=row.number,
+        recipient=message.recipient,
+        content=message.content,
+        headers=headers,
+        subject=str(parsed["subject"] or ""),
+        text=text.get_content() if text else "",
+        html=html.get_content() if html else None,
+        ways_out=tuple(re.findall(r"<([^>]*)>", unsubscribe)),
+    )
+
+
+def _headers(content: bytes) -> Iterator[tuple[str, str]]:
+    """The header fields as they stand there, unfolded (RFC 5322 §2.2.3)."""
+    head = content.partition(b"\r\n\r\n")[0].decode("utf-8", "surrogateescape")
+    for line in re.sub(r"\r\n(?=[ \t])", "", head).split("\r\n"):
+        name, _, value = line.partition(":")
+        yield name, value.strip(" \t")

@@ -1,0 +1,81 @@
+"""Nothing leaves that breaks a rule: `preflight` before a run begins, and before it goes on.
+
+In practice (the practice Internet, samples to oneself) the rules are told and not enforced.
+A rule may be overridden, by its id and with a reason; the run book keeps both, and a run that
+goes on keeps what it began with.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailblast.campaign import Campaign
+from mailblast.check import Finding
+from mailblast.errors import NotReady
+from mailblast.ledger import Ledger, Run
+from mailblast.preflight import Depth, preflight
+from mailblast.preflight.listed import Told
+from mailblast.runbook import RunBook
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What the rules say of a campaign, and which of them somebody has overridden, and why."""
+
+    findings: tuple[Finding, ...] = ()
+    overrides: Mapping[str, str] | None = None
+
+    @property
+    def blocking(self) -> tuple[str, ...]:
+        """The ids of the rules that keep real mail from leaving."""
+        ids = {one.id for one in self.findings if one.blocks}
+        return tuple(sorted(ids - (self.overrides or {}).keys()))
+
+    def document(self) -> dict[str, object]:
+        """What the run book keeps."""
+        wrong = {one.id: one.status for one in self.findings if one.message}
+        return {"findings": wrong, "overrides": dict(self.overrides or {})}
+
+
+def held_against_the_rules(
+    campaign: Campaign,
+    workspace: Path,
+    ledger: Ledger,
+    told: Told,
+    *,
+    resumed: Run | None,
+    practice: bool,
+    overrides: Mapping[str, str],
+) -> Readiness:
+    """How the campaign stands.  Raises NotReady where real mail must not leave."""
+    depth = Depth(practice=practice, resumed=resumed is not None)
+    findings = preflight(campaign, workspace, ledger, told, depth=depth)
+    before = _overridden_before(ledger, resumed)
+    found = Readiness(tuple(findings), {**before, **overrides})
+    if found.blocking and not practice:
+        raise NotReady(_said(findings, found.blocking), _advice(campaign, found.blocking))
+    return found
+
+
+def _overridden_before(ledger: Ledger, resumed: Run | None) -> Mapping[str, str]:
+    if resumed is None:
+        return {}
+    document = RunBook(ledger.directory).get("runs", resumed.run) or {}
+    kept = document.get("overrides")
+    return kept if isinstance(kept, dict) else {}
+
+
+def _said(findings: Sequence[Finding], blocking: Sequence[str]) -> str:
+    lines = [
+        f"{one.id}: {one.message} ({one.evidence})"
+        for one in findings
+        if one.blocks and one.id in blocking
+    ]
+    return "\n".join(["this campaign is not ready:", *lines])
+
+
+def _advice(campaign: Campaign, blocking: Sequence[str]) -> str:
+    return (
+        f"nothing was sent; mailblast check {campaign.directory.name} says what to do about "
+        f'each; --override {blocking[0]} --because "…" sends all the same'
+    )
