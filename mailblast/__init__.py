@@ -16,7 +16,8 @@ The way of one message, and the modules in the order in which it meets them:
                                       Event           ledger
     … hours or days later …
     mbox, Maildir, .eml ────────────▶ Notice          mailbox, bounce
-                                      Event bounced   reconcile
+                                      Tie             tie              whose, and how it is proven
+                                      Event bounced   judging, reconcile
     at any time                       RunReport       report
 
 `send` does it all in this order (read `send/__init__.py` next), with `pool` for the

@@ -103,7 +103,7 @@ class Relay:
 
 
 class Directory:
-    """Every message becomes a file, `<delivery>.eml`."""
+    """Every message becomes a file, named after its envelope identifier."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -132,7 +132,7 @@ class _Files:
         self._written = self._final = directory
 
     async def offer(self, envelope: Envelope, content: bytes) -> Answer | Ready:
-        # Named after the delivery: a second copy, however it came about, is the same file.
+        # The same for every attempt: a second copy, however it came about, is the same file.
         self._final = self._directory / f"{envelope.envelope_id}.eml"
         self._written = self._final.with_suffix(".new")
         try:

@@ -1,8 +1,7 @@
 """What an answer means, and what has become of a delivery.
 
 Rule: this module is told everything and asks nothing.  `judge` turns what a server said into
-the fact to be recorded, `came_back` what a notice said; `after` is the whole state machine of
-a delivery.  A delivery is in
+the fact to be recorded; `after` is the whole state machine of a delivery.  A delivery is in
 exactly one disposition at any time, and only the pairs in the table below move it: whatever
 else happens is kept as an event and changes nothing.
 """
@@ -26,12 +25,19 @@ _DUE = {
 }
 # What mail that comes back says about a message that may have been accepted.
 _CAME_BACK = {_E.BOUNCED: _D.BOUNCED, _E.DELIVERED: _D.DELIVERED}
+# Whoever answers a message has it.  But where it was given back, a machine that answers for a
+# mailbox does not outweigh the server that could not put it there.
+_ANSWERED = {
+    _E.COMPLAINED: _D.DELIVERED,
+    _E.AUTOREPLIED: _D.DELIVERED,
+    _E.UNSUBSCRIBED: _D.DELIVERED,
+}
 
 TRANSITIONS: dict[Disposition, dict[EventKind, Disposition]] = {
     _D.QUEUED: _DUE,
     _D.DEFERRED: _DUE,
-    _D.DOUBTFUL: {**_DUE, _E.ACCEPTED: _D.ACCEPTED, **_CAME_BACK},
-    _D.ACCEPTED: _CAME_BACK,
+    _D.DOUBTFUL: {**_DUE, _E.ACCEPTED: _D.ACCEPTED, **_CAME_BACK, **_ANSWERED},
+    _D.ACCEPTED: {**_CAME_BACK, **_ANSWERED},
     _D.DELIVERED: _CAME_BACK,
     _D.BOUNCED: _CAME_BACK,
     _D.SUPPRESSED: {},

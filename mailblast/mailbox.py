@@ -18,7 +18,7 @@ import stat
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,8 +67,11 @@ def append_mbox(path: Path, content: bytes, sender: str, at: float) -> None:
 
     `sender` is the envelope sender ("" for the null path), `at` seconds since 1970.
     """
-    body = content.replace(b"\r\n", b"\n")
-    quoted = _QUOTE.sub(rb">\1", body if body.endswith(b"\n") else body + b"\n")
+    append_all(path, [content], sender, at)
+
+
+def append_all(path: Path, contents: Iterable[bytes], sender: str, at: float) -> None:
+    """The same for several messages of one sender."""
     name = "".join(sender.split()) or "MAILER-DAEMON"
     # time.asctime's form, but in no locale: %b of strftime would follow the user's.
     date = datetime.fromtimestamp(at, UTC).ctime()
@@ -76,7 +79,11 @@ def append_mbox(path: Path, content: bytes, sender: str, at: float) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with open(descriptor, "ab") as handle:  # noqa: PTH123  a descriptor, no path
         fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.write(_gap(descriptor) + line + quoted + b"\n")
+        handle.write(_gap(descriptor))
+        for content in contents:
+            body = content.replace(b"\r\n", b"\n")
+            quoted = _QUOTE.sub(rb">\1", body if body.endswith(b"\n") else body + b"\n")
+            handle.writelines((line, quoted, b"\n"))
 
 
 def _gap(descriptor: int) -> bytes:

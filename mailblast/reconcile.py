@@ -1,129 +1,216 @@
-"""Tying what came back to what was sent.
+"""Taking in what came back: read, tied to its delivery, judged, and entered in the ledger.
 
-A notice is text that anyone can write.  It changes something only if it was addressed to a
-return path that we made: the tag in it names the delivery and proves that we sent it (RFC
-3464 §4.1 says why one should be careful).  Everything else is counted and changes nothing.
+    known already?     ledger.imports   by the digest of the mail
+    read               reading          here, or in worker processes
+    whose it is        tie              what is brought, and what of it is genuine
+    what it says       judging          events, suppressions, or nothing
+    entered            ledger.imports   a batch at a time, all of it or nothing
+
+What changes nothing is kept beside the ledger: `unmatched.mbox` has the mail that nothing ties
+for certain, `quarantine.mbox` what was forged, expired, replayed, or beyond the bounds.
 """
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from mailblast import bounce, tag
-from mailblast.bounce import Kind, Notice, Report
-from mailblast.disposition import Outcome, address_is_dead
-from mailblast.errors import Refusal
-from mailblast.event import Disposition, Event, EventKind
-from mailblast.ledger import Delivery, Ledger, Returned
-from mailblast.mailbox import Mail
-from mailblast.reason import Reason
-from mailblast.suppression import Entry
+from mailblast import tie
+from mailblast.bounce import Kind
+from mailblast.bounce.parts import MAX_READ
+from mailblast.errors import LedgerError, Refusal
+from mailblast.judging import judged
+from mailblast.ledger import Change, Ledger, Taken
+from mailblast.mailbox import Mail, append_all
+from mailblast.reading import read_all
 from mailblast.tag import Keyring
+from mailblast.tie import OLDEST, Read, Sent, Tie
 
-# A notice comes within days; a tag seen much later was replayed.  RFC 5321 §4.5.4.1 and some
-# servers' ten days of patience leave a wide margin.
-OLDEST = 30 * 86400.0
+# Of one transaction.  It holds the ledger for some milliseconds, and what a batch holds stands
+# in the memory several times.
+BATCH = 100
+BATCH_BYTES = 4 * 1024 * 1024
 
-_KINDS = {"failed": EventKind.BOUNCED, "delivered": EventKind.DELIVERED}
+UNMATCHED = "unmatched.mbox"
+QUARANTINE = "quarantine.mbox"
+_KEPT = {
+    "unmatched": UNMATCHED,
+    "weak": UNMATCHED,
+    "forged": QUARANTINE,
+    "expired": QUARANTINE,
+    "replayed": QUARANTINE,
+    "unreadable": QUARANTINE,
+}
+FOR_PEOPLE = frozenset(("other", "replied"))
+LEFT = FOR_PEOPLE | _KEPT.keys()  # what changed nothing, and somebody may want to see
+
+Settled = Callable[[Mail | Refusal, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one mail comes to."""
+@dataclass(slots=True)
+class _Fresh:
+    """A batch of mails that are not known yet."""
 
-    result: str
-    facts: tuple[Event, ...] = ()
-    entries: tuple[Entry, ...] = ()
+    mails: list[Mail] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
 
 
 class Reconcile:
-    """Takes in mail; `counts` says what it was."""
+    """Takes in mail.
+
+    `counts` says what came of it, `kinds` what it was, `tied` by what it was tied.
+    """
 
     def __init__(self, ledger: Ledger, keyring: Keyring) -> None:
         self._ledger = ledger
         self._keyring = keyring
         self.counts: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.tied: Counter[str] = Counter()
+        self._settled: Settled = lambda _mail, _result: None
 
-    def take_in(self, mails: Iterable[Mail | Refusal], clock: Callable[[], float]) -> None:
-        """Read every mail and record what it says, each at most once."""
+    def take_in(
+        self,
+        mails: Iterable[Mail | Refusal],
+        clock: Callable[[], float],
+        settled: Settled = lambda _mail, _result: None,
+    ) -> None:
+        """Read every mail and record what it says, each at most once.
+
+        `settled` is told of each mail what came of it, once that is durable; of one that was
+        entered before, what came of it then.  Raises LedgerError where the ledger cannot be
+        written; what was taken in before stays, and the same mail can be given again.
+        """
+        self._settled = settled
+        ahead: list[_Fresh] = []
+
+        def contents() -> Iterator[list[bytes]]:
+            for fresh in self._fresh(mails):
+                ahead.append(fresh)
+                yield [mail.content[:MAX_READ] for mail in fresh.mails]
+
+        with closing(read_all(contents())) as batches:
+            for reads in batches:
+                self._enter(ahead.pop(0), reads, clock())
+
+    def _fresh(self, mails: Iterable[Mail | Refusal]) -> Iterator[_Fresh]:
+        """The mails in batches, those left out that were entered before."""
+        for batch in _batches(self._readable(mails)):
+            digests = [digest_of(mail.content) for mail in batch]
+            known = self._ledger.imports.known(digests)
+            fresh = _Fresh()
+            for mail, digest in zip(batch, digests, strict=True):
+                if digest in known:
+                    self.counts["known"] += 1
+                    self._settled(mail, known[digest])
+                else:
+                    fresh.mails.append(mail)
+                    fresh.digests.append(digest)
+            if fresh.mails:
+                yield fresh
+
+    def _readable(self, mails: Iterable[Mail | Refusal]) -> Iterator[Mail]:
         for mail in mails:
             if isinstance(mail, Refusal):
                 self.counts["unreadable"] += 1
-                continue
-            digest = hashlib.sha256(mail.content).digest()
-            if self._ledger.imports.known(digest):
-                self.counts["known"] += 1
-                continue
-            found = self._judge(mail.content, digest, clock())
-            returned = Returned(digest, mail.source, found.result)
-            new = self._ledger.imports.enter(returned, clock(), found.facts, found.entries)
-            self.counts[found.result if new else "known"] += 1
-            if new and found.entries:
-                self.counts["suppressed"] += len(found.entries)
+                self._settled(mail, "unreadable")
+            else:
+                yield mail
 
-    def _judge(self, content: bytes, digest: bytes, now: float) -> _Found:
-        notice = bounce.read(content)
-        if isinstance(notice, Refusal) or notice.kind is not Kind.BOUNCE:
-            return _Found("other")
-        if not notice.reports:
-            return _Found("other")
-        delivery = self._delivery(notice, now)
-        if delivery is None:
-            return _Found("unmatched")
-        report = _report_on(notice, delivery)
-        kind = _KINDS.get(report.action)
-        if kind is None:
-            return _Found("delayed" if report.action == "delayed" else "other")
-        return self._event(kind, report, delivery, digest, now)
+    def _enter(self, fresh: _Fresh, reads: Sequence[Read], now: float) -> None:
+        ties = self._ties(reads, now)
+        changes = [
+            Change(digest, mail.source, _kind(read), tied, judged(read, tied, digest, now))
+            for mail, digest, read, tied in zip(
+                fresh.mails, fresh.digests, reads, ties, strict=True
+            )
+        ]
 
-    def _event(
-        self, kind: EventKind, report: Report, delivery: Delivery, digest: bytes, now: float
-    ) -> _Found:
-        outcome = Outcome(
-            kind, report.reason, report.code, report.status, report.text,
-            report.scope, generic=report.generic,
-        )  # fmt: skip
-        fact = Event(
-            delivery.id, kind, now, 0, outcome.reason, report.code, report.status,
-            report.text, report.mta, digest=digest,
-        )  # fmt: skip
-        entries: tuple[Entry, ...] = ()
-        sample = self._ledger.runs.numbered(delivery.run).kind == "sample"
-        if address_is_dead(outcome) and delivery.key and not sample:
-            said = " ".join(f"{report.status} {report.text}".split())
-            entries = (Entry(delivery.key, Reason.HARD_BOUNCE, said),)
-        return _Found(kind.value, (fact,), entries)
+        def keep(taken: Sequence[Taken]) -> None:
+            self._keep(fresh.mails, taken, now)
 
-    def _delivery(self, notice: Notice, now: float) -> Delivery | None:
-        """The delivery whose return path this mail was sent to, if we made that path."""
-        for address in notice.addressed:
-            local = address.rpartition("@")[0]
-            read = tag.read(local.rpartition("+")[2])
-            delivery = read and self._ledger.deliveries.numbered(read.delivery)
-            if not read or not delivery or delivery.dated is None:
-                continue
-            run = self._ledger.runs.numbered(delivery.run)
-            genuine = tag.genuine(self._keyring, "return-path", run.run, read)
-            if genuine and now - delivery.dated <= OLDEST and _was_offered(delivery):
-                return delivery
-        return None
+        entered = self._ledger.imports.enter(changes, now, keep)
+        for change, taken in zip(changes, entered.taken, strict=True):
+            self._count(change, taken)
+        if entered.suppressed:
+            self.counts["suppressed"] += entered.suppressed
+        for mail, taken in zip(fresh.mails, entered.taken, strict=True):
+            self._settled(mail, taken.result)
+
+    def _count(self, change: Change, taken: Taken) -> None:
+        if not taken.new:
+            self.counts["known"] += 1
+            return
+        self.counts[taken.result] += 1
+        self.kinds[change.kind] += 1
+        if change.tie.by and change.tie.sent and not change.tie.fault:
+            self.tied[str(change.tie.by)] += 1
+
+    def _ties(self, reads: Sequence[Read], now: float) -> list[Tie]:
+        """To which delivery each mail belongs."""
+        numbers = {claim.delivery for read in reads for claim in read.claims}
+        keys = {key for read in reads for key in read.people}
+        imports = self._ledger.imports
+        sent = imports.sent(numbers) if numbers else {}
+        latest = imports.sent_to(keys, now - OLDEST) if keys else {}
+        return [self._tie(read, sent, latest, now) for read in reads]
+
+    def _tie(
+        self, read: Read, sent: Mapping[int, Sent], latest: Mapping[str, Sent], now: float
+    ) -> Tie:
+        # Who wants to hear no more of us may say so at any time.
+        lasting = _kind(read) in (Kind.UNSUBSCRIBE, Kind.COMPLAINT)
+        found = tie.tie(read.claims, sent, self._keyring, now, lasting=lasting)
+        return tie.weak(read.people, latest) if found is tie.LOOSE else found
+
+    def _keep(self, mails: Sequence[Mail], taken: Sequence[Taken], now: float) -> None:
+        """Write what changed nothing to where people find it, before the ledger says so.
+
+        What is for people stays where it lies; only from standard input is it kept, for then
+        it lies nowhere.
+        """
+        kept: dict[str, list[bytes]] = {}
+        for mail, (result, new) in zip(mails, taken, strict=True):
+            piped = mail.source.partition(":")[0] == "-" and result in FOR_PEOPLE
+            name = UNMATCHED if piped else _KEPT.get(result)
+            if new and name:
+                kept.setdefault(name, []).append(mail.content)
+        for name, contents in kept.items():
+            path = self._ledger.directory / name
+            try:
+                append_all(path, contents, "", now)
+                _on_disk(path)
+            except OSError as error:
+                raise LedgerError(f"{path}: {error.strerror or error}") from error
 
 
-def _was_offered(delivery: Delivery) -> bool:
-    # Nothing can come back from a message that never left.
-    return delivery.disposition in (
-        Disposition.ACCEPTED,
-        Disposition.DELIVERED,
-        Disposition.DOUBTFUL,
-        Disposition.BOUNCED,
-    )
+def digest_of(content: bytes) -> bytes:
+    """The SHA-256 of a mail, the same whatever the line ends and however many end it: one mail
+    lies in an mbox with LF, in a Maildir or on a server with CRLF."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n").rstrip(b"\n")).digest()
 
 
-def _report_on(notice: Notice, delivery: Delivery) -> Report:
-    """The part of a notice that speaks of this recipient; one message, one recipient."""
-    theirs = delivery.mailbox.casefold()
-    for report in notice.reports:
-        if theirs in (report.recipient.casefold(), report.original.casefold()):
-            return report
-    return notice.reports[0]  # forwarded: the final recipient is somebody we do not know
+def _kind(read: Read) -> str:
+    return "" if isinstance(read.notice, Refusal) else str(read.notice.kind)
+
+
+def _batches(mails: Iterable[Mail]) -> Iterator[list[Mail]]:
+    batch: list[Mail] = []
+    size = 0
+    for mail in mails:
+        batch.append(mail)
+        size += len(mail.content)
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _on_disk(path: Path) -> None:
+    """The ledger is durable when it has written; so must this be."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

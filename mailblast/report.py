@@ -7,7 +7,7 @@ A 250 is an acceptance, not a delivery: a notice may still come back for days.  
 import csv
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ class RunReport:
     open_until: float | None  # when the last bounce window closes
     paused: tuple[Pause, ...] = ()  # where something is due that a pause holds
     resting: tuple[Learnt, ...] = ()  # the same for destinations that asked for less
+    marks: Mapping[str, int] = field(default_factory=dict)  # complained, autoreplied, …
+    came_back: Mapping[str, int] = field(
+        default_factory=dict
+    )  # mails, by what came of them
 
     @property
     def rows(self) -> int:
@@ -53,6 +57,8 @@ class RunReport:
             "ended": iso(self.run.ended),
             "recipients": self.rows,
             "dispositions": _words(self.dispositions),
+            "marks": dict(self.marks),
+            "came_back": dict(self.came_back),
             "reasons": _words(self.reasons),
             "destinations": {name: _words(one) for name, one in self.destinations.items()},
             "doubtful": list(self.doubtful),
@@ -95,6 +101,8 @@ def account(ledger: Ledger, run: Run) -> RunReport:
         open_until=_open_until(ledger, run),
         paused=paused,
         resting=resting,
+        marks=ledger.runs.marks(run.number),
+        came_back=ledger.imports.results(run.number),
     )
 
 

@@ -1,9 +1,10 @@
 """The mark that every message carries, and by which what comes back is known.
 
-A tag stands in the return path (`bounces+TAG@…`, VERP) and in the unsubscribe link.  It
-says which delivery it belongs to and proves by HMAC-SHA256 that we made it: so nobody can
-make up a bounce or unsubscribe somebody else (RFC 8058 §3.1).  Of the address it says
-nothing.
+A tag stands in the return path (`bounces+TAG@…`, VERP), in the envelope identifier (ENVID,
+RFC 3461 §4.4) and in the unsubscribe link.  It says which delivery it belongs to and proves
+by HMAC-SHA256 that we made it: so nobody can make up a bounce or unsubscribe somebody else
+(RFC 8058 §3.1).  Of the address it says nothing.  The Message-ID has the delivery's number in
+clear and of the tag only its end, the `mark`.
 
     1 byte    which key
     6 bytes   the delivery's number
@@ -29,7 +30,8 @@ MAX_DELIVERY = 2**48 - 1
 MAX_KEY_ID = 255
 MIN_KEY_BYTES = 16  # as long as the longest MAC; RFC 2104 §3 advises no less
 _HEAD_BYTES = 7
-_LENGTHS = (28, 37)
+LENGTHS: Mapping[Purpose, int] = {"return-path": 28, "unsubscribe": 37}
+MARK = 8  # characters of the return path's MAC in a Message-ID: 36 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def make(keyring: Keyring, purpose: Purpose, run: str, delivery: int) -> str:
 
 def read(text: str) -> Tag | None:
     """What a tag says, in whatever case it came back; None when it is none of ours."""
-    if len(text) not in _LENGTHS or not text.isascii():
+    if len(text) not in LENGTHS.values() or not text.isascii():
         return None
     upper = text.upper()
     try:
@@ -73,6 +75,11 @@ def read(text: str) -> Tag | None:
     return Tag(raw[0], int.from_bytes(raw[1:_HEAD_BYTES], "big"), raw[_HEAD_BYTES:])
 
 
+def purpose(tag: Tag) -> Purpose:
+    """What a tag says it is for: the length of its MAC tells."""
+    return "return-path" if len(tag.mac) == MAC_BYTES["return-path"] else "unsubscribe"
+
+
 def genuine(keyring: Keyring, purpose: Purpose, run: str, tag: Tag) -> bool:
     """Whether we made this tag, for this purpose, in this run.  Takes constant time."""
     key = keyring.keys.get(tag.key_id)
@@ -80,6 +87,18 @@ def genuine(keyring: Keyring, purpose: Purpose, run: str, tag: Tag) -> bool:
         return False
     head = bytes([tag.key_id]) + tag.delivery.to_bytes(6, "big")
     return hmac.compare_digest(_mac(key, purpose, run, head), tag.mac)
+
+
+def marked(keyring: Keyring, run: str, delivery: int, mark: str) -> bool:
+    """Whether a Message-ID of this delivery has this mark, with any of our keys.
+
+    A Message-ID is short and often public (archives, replies), so it has a part of the MAC
+    only.  To guess it takes 2^36 mails, and each wrong one is counted.
+    """
+    keyrings = (Keyring(number, keyring.keys) for number in keyring.keys)
+    made = [make(one, "return-path", run, delivery)[-MARK:] for one in keyrings]
+    given = mark.lower().encode()
+    return any(hmac.compare_digest(one.encode(), given) for one in made)
 
 
 def _mac(key: bytes, purpose: Purpose, run: str, head: bytes) -> bytes:

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from bench import microseconds, million
+from bench import importing, microseconds, million
 from bench.versus.__main__ import DELAY, run
 from bench.versus.campaign import CONNECTIONS
 from bench.versus.delay import delayed
@@ -209,3 +209,14 @@ def prose(text):
     """What stands outside of the sections, up to their first comment and from their last."""
     parts = text.split("<!-- end of ")
     return [part.partition("<!-- ")[0] for part in parts]
+
+
+def test_importing(monkeypatch, capsys):
+    """Half of the mails are tied, each genuine notice once; the rest is of every kind."""
+    monkeypatch.setattr("sys.argv", ["importing", "60"])
+    importing.main()
+    told = capsys.readouterr().out
+
+    assert "60 mails in" in told
+    assert "18 bounced" in told
+    assert " unmatched" in told

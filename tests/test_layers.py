@@ -31,6 +31,7 @@ LAYERS = [
     "bounce.diagnostic", "bounce.passage", "bounce.verdict", "bounce.forms",
     "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
+    "tie", "judging",
     "mx", "mtasts", "dane",
     "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
     "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
@@ -41,8 +42,7 @@ LAYERS = [
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.imports", "ledger.pauses",
-    "ledger.optouts",
-    "ledger.policies", "ledger.commit", "ledger", "runbook",
+    "ledger.optouts", "ledger.policies", "ledger.commit", "ledger", "runbook",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
@@ -52,7 +52,7 @@ LAYERS = [
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
     "send.prepare", "send.carrier", "send.prove",
-    "send", "send.due", "reconcile", "preview", "optout",
+    "send", "send.due", "reading", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal", "terminal.findings",

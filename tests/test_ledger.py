@@ -72,6 +72,9 @@ CREATE TABLE events (id INTEGER NOT NULL, delivery INTEGER NOT NULL, kind TEXT N
     at FLOAT NOT NULL, attempt INTEGER NOT NULL, reason TEXT, code INTEGER NOT NULL,
     status TEXT NOT NULL, text TEXT NOT NULL, host TEXT NOT NULL, digest BLOB, PRIMARY KEY (id));
 INSERT INTO events VALUES (1, 1, 'deferred', 2, 1, NULL, 451, '', 'later', 'mx.one.example', NULL);
+CREATE TABLE returned (digest BLOB NOT NULL, at FLOAT NOT NULL, source TEXT NOT NULL,
+    result TEXT NOT NULL, PRIMARY KEY (digest));
+INSERT INTO returned VALUES (x'00', 2, 'inbox.mbox:1', 'bounced');
 """
 
 

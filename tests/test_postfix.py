@@ -17,6 +17,7 @@ from commands import letter, ok, the_run
 from postfix import Postfix, greylist, login, needs_postfix, until, with_tls
 
 from mailblast.ledger import Ledger
+from mailblast.mailbox import read as read_mailbox
 
 pytestmark = needs_postfix
 
@@ -386,29 +387,63 @@ def test_the_same_mail_twice(bounced: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "forged",
+    ("forged", "result"),
     [
-        lambda tag: tag[:-1] + ("a" if tag[-1] != "a" else "q"),
-        lambda tag: tag[:9] + ("b" if tag[9] != "b" else "c") + tag[10:],
-        lambda tag: "a" * len(tag),
-        lambda _tag: "",
-        lambda tag: tag * 100,
+        (lambda tag: tag[:-1] + ("a" if tag[-1] != "a" else "q"), "forged"),
+        (lambda tag: tag[:9] + ("b" if tag[9] != "b" else "c") + tag[10:], "forged"),
+        (lambda tag: "a" * len(tag), "forged"),
+        (lambda _tag: "", "weak"),
+        (lambda tag: tag * 100, "weak"),
     ],
     ids=["another MAC", "another delivery", "no MAC", "none", "endless"],
 )
-def test_forged_tags_change_nothing(bounced: Path, tmp_path: Path, forged: Any) -> None:
-    """A real notice, sent to a return path that we did not make, changes nothing."""
+def test_forged_tags_change_nothing(
+    bounced: Path, tmp_path: Path, forged: Any, result: str
+) -> None:
+    """A real notice that brings a tag that we did not make, or none, changes nothing.  It is
+    kept: what is forged in quarantine, what an address alone ties with the unmatched."""
     workspace = shutil.copytree(bounced, tmp_path / "workspace")
     before = the_run(workspace)
     box = (workspace / "mbox").read_text()
-    (workspace / "mbox").write_text(
-        re.sub(r"\+([a-z2-7]{28})@", lambda found: f"+{forged(found[1])}@", box)
+    box = re.sub(
+        r"(?<![a-z2-7])[a-z2-7]{28}(?![a-z2-7])", lambda found: forged(found[0]), box
     )
+    box = re.sub(r"(?m)^(Message-ID|List-Unsubscribe): .*\n(?:[ \t].*\n)*", "", box)
+    (workspace / "mbox").write_text(box)
     counts = ok(workspace, "bounces", "import", "mbox", "--json").json["counts"]
+    after = the_run(workspace)
+    name = "quarantine" if result == "forged" else "unmatched"
+    kept = list(read_mailbox(workspace / f".mailblast/{name}.mbox"))
 
-    assert counts == {"unmatched": 4}
-    assert the_run(workspace) == before
+    assert counts == {result: 4}
+    assert after["came_back"] == ({} if result == "forged" else {result: 4})
+    assert {**after, "came_back": {}} == before
     assert ok(workspace, "unsubscribe", "list").out == ""
+    assert len(kept) == 4
+
+
+PATH = r"\+[a-z2-7]{28}(?=@)"
+STRIPPED = {
+    "return-path": "$^",
+    "link": PATH,
+    "envelope-id": rf"{PATH}|(?m:^List-Unsubscribe: .*\n(?:[ \t].*\n)*)",
+    "message-id": r"(?<![a-z2-7])(?:[a-z2-7]{28}|[a-z2-7]{37})(?![a-z2-7])",
+}
+
+
+@pytest.mark.parametrize(("by", "gone"), STRIPPED.items(), ids=STRIPPED)
+def test_by_what_a_notice_is_tied(
+    bounced: Path, tmp_path: Path, by: str, gone: str
+) -> None:
+    """Where the return path is not ours any more, the unsubscribe link, the ENVID and the
+    Message-ID that Postfix returned each find the delivery."""
+    workspace = shutil.copytree(bounced, tmp_path / "workspace")
+    box = (workspace / "mbox").read_text()
+    (workspace / "mbox").write_text(re.sub(gone, "", box))
+    found = ok(workspace, "bounces", "import", "mbox", "--json").json
+
+    assert found["tied"] == {by: 4}
+    assert found["counts"] == {"bounced": 3, "delayed": 1, "suppressed": 2}
 
 
 def test_tags_of_another_workspace_change_nothing(bounced: Path, tmp_path: Path) -> None:
@@ -417,7 +452,7 @@ def test_tags_of_another_workspace_change_nothing(bounced: Path, tmp_path: Path)
     (workspace / ".mailblast/secret.key").unlink()
     counts = ok(workspace, "bounces", "import", "dir", "--json").json["counts"]
 
-    assert counts == {"unmatched": 4}
+    assert counts == {"forged": 4}
     assert the_run(workspace)["dispositions"] == {"accepted": 4}
 
 

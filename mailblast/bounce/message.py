@@ -34,6 +34,7 @@ MAX_RETURNED = 200
 _BLANK_LINES = re.compile(r"\n[ \t\r]*\n")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
 _FOR = re.compile(r"\bfor\s+<?([^\s<>;]{1,320})")
+_QUOTED_LOCAL = re.compile(r'"([^\s"\\<>@]{1,64})"@')  # quotes that need not be
 _SEPARATORS = re.compile(r'[\s<>,;:"()\[\]]+')
 
 # Where the address stands to which this mail came: first what the last server wrote.
@@ -156,7 +157,9 @@ class Message:
     def message_id(self) -> str:
         """That of the returned message; else what the mail says it answers."""
         value = self.returned_field("message-id")
-        found = _MESSAGE_ID.search(value or self.head.value("in-reply-to"))
+        found = _MESSAGE_ID.findall(value or self.head.value("in-reply-to"))[:1]
+        if not value and not found:  # the last one is what is answered (RFC 5322 §3.6.4)
+            found = _MESSAGE_ID.findall(self.head.value("references"))[-1:]
         return printable(found[0])[:MAX_ID] if found else ""
 
     @cached_property
@@ -191,7 +194,7 @@ def _in_fields(part: Part, names: tuple[str, ...]) -> tuple[str, ...]:
 # Split, not searched for: a search for `\S+@` is quadratic where no "@" follows.
 def addresses(value: str) -> Iterator[str]:
     """The words of a value that look like addresses."""
-    words = _SEPARATORS.split(value)
+    words = _SEPARATORS.split(_QUOTED_LOCAL.sub(r"\1@", value))
     return (word for word in words if "@" in word and len(word) <= MAX_ADDRESS)
 
 

@@ -63,7 +63,7 @@ def show(address: str, run_name: str | None, raw: bool, rehearsal: bool) -> int:
             )
         for one, delivery, history in told:
             if not raw:
-                screen.story(one, delivery, history)
+                screen.story(one, delivery, history, ledger.imports.about(delivery.id))
                 if delivery.disposition in DUE:
                     where = ledger.deliveries.destination_of(delivery.domain)
                     screen.held(*reports.held(ledger, one, {where}))

@@ -42,13 +42,17 @@ def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) 
                 screen.counting(read_mailbox(path), "reading mail"), time.time
             )
         name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        counts = dict(reconcile.counts)
-        document = {"sources": [str(path) for path in mailboxes], "counts": counts}
+        document = {
+            "sources": [str(path) for path in mailboxes],
+            "counts": dict(reconcile.counts),
+            "kinds": dict(reconcile.kinds),
+            "tied": dict(reconcile.tied),
+        }
         RunBook(ledger.directory).put("imports", name, document)
     if as_json:
         put_json(document)
     else:
-        screen.came_back(reconcile.counts)
+        screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
 
 
 @bounces.command("explain")

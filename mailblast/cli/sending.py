@@ -245,6 +245,6 @@ def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:
     if inbox.exists():
         reconcile = Reconcile(plan.ledger, keyring(plan.ledger))
         reconcile.take_in(read_mailbox(inbox), time.time)
-        screen.came_back(reconcile.counts)
+        screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
     screen.say("This was a rehearsal: nothing left this machine.", "bold")
     screen.report(reports.account(plan.ledger, outcome.run))

@@ -28,8 +28,6 @@ from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
 
 __all__ = ["Composer", "Due", "Message", "Rendered", "TemplateError"]
 
-MARK = 8  # characters of the return path's MAC in a Message-ID
-
 
 class Due(NamedTuple):
     """A recipient whose turn it is.
@@ -184,7 +182,9 @@ class Composer:
     def _tags(self, due: Due) -> _Tags:
         local, _, domain = self._campaign.sender.return_path.mailbox.rpartition("@")
         back = tag.make(self._keyring, "return-path", self._run, due.delivery)
-        return _Tags(f"{local}+{back}@{domain}", self._links(due.delivery), back[-MARK:])
+        return _Tags(
+            f"{local}+{back}@{domain}", self._links(due.delivery), back[-tag.MARK :]
+        )
 
     def _links(self, delivery: int) -> tuple[str, ...]:
         url, mailto = self._campaign.unsubscribe.url, self._campaign.unsubscribe.mailto

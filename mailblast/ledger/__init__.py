@@ -23,7 +23,7 @@ from mailblast.ledger.deliveries import (
     suppression_reason,
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
-from mailblast.ledger.imports import Imports, Returned
+from mailblast.ledger.imports import Change, Imports, Returned, Taken
 from mailblast.ledger.optouts import OptOuts
 from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
@@ -34,6 +34,7 @@ from mailblast.secret import write_secret
 __all__ = [
     "BATCH",
     "WORKSPACE",
+    "Change",
     "Claim",
     "Claimed",
     "Deliveries",
@@ -49,6 +50,7 @@ __all__ = [
     "Run",
     "Struck",
     "Suppression",
+    "Taken",
     "Watch",
     "keys_of",
     "suppression_reason",

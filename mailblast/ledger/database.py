@@ -42,6 +42,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE events ADD COLUMN tls TEXT NOT NULL DEFAULT ''",
     ),
     2: ("CREATE INDEX deliveries_run ON deliveries (run)",),
+    3: (
+        "ALTER TABLE returned ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE returned ADD COLUMN tied TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE returned ADD COLUMN delivery INTEGER",
+        "ALTER TABLE returned ADD COLUMN text TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX ix_returned_delivery ON returned (delivery)",
+    ),
 }
 
 

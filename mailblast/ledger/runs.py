@@ -122,6 +122,17 @@ class Runs:
             if name
         }
 
+    def marks(self, number: int) -> dict[str, int]:
+        """How many deliveries have each mark, `complained` and the like."""
+        query = select(deliveries.c.marks).where(
+            deliveries.c.run == number, deliveries.c.marks != ""
+        )
+        found: Counter[str] = Counter()
+        with self._database.reading() as connection:
+            for (marks,), many in count(connection, query, {}).items():
+                found.update(dict.fromkeys(marks.split(), many))
+        return dict(sorted(found.items()))
+
     def destinations(self, number: int) -> dict[str, dict[Disposition, int]]:
         """The dispositions of each destination; rows without a domain are left out."""
         with self._database.reading() as connection:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Raised by one with every change of these tables; `database.MIGRATIONS` brings older files up.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -151,4 +151,8 @@ returned = Table(
     Column("at", Float, nullable=False),
     Column("source", Text, nullable=False),
     Column("result", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default=""),
+    Column("tied", Text, nullable=False, server_default=""),  # by what, to `delivery`
+    Column("delivery", Integer, index=True),
+    Column("text", Text, nullable=False, server_default=""),
 )

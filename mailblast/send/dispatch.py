@@ -312,5 +312,10 @@ def _envelope(message: Message) -> Envelope:
         return_path=message.return_path,
         recipient=message.recipient,
         smtputf8=message.smtputf8,
-        envelope_id=str(message.delivery),
+        envelope_id=_tag_of(message.return_path),
     )
+
+
+def _tag_of(return_path: str) -> str:
+    """The tag in a return path.  As ENVID it proves as much, where a relay replaces the path."""
+    return return_path.rpartition("@")[0].rpartition("+")[2]

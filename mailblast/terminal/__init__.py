@@ -19,14 +19,14 @@ from mailblast.compose import Message
 from mailblast.event import Disposition, Event
 from mailblast.keys import PublicKey
 from mailblast.learnt import Learnt
-from mailblast.ledger import Delivery, Pause, Run, Suppression
+from mailblast.ledger import Delivery, Pause, Returned, Run, Suppression
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
 from mailblast.terminal.destinations import limits_in_words, own_limits
+from mailblast.terminal.notices import imported, in_short, marked, story
 from mailblast.terminal.progress import PLAIN_EVERY, Watching
 from mailblast.terminal.words import (
-    CAME_BACK,
     MEANING,
     ORDER,
     STYLE,
@@ -235,13 +235,12 @@ class Screen:
             self.told(stage, count, None)
         self.told(stage, count, count)
 
-    def came_back(self, counts: Mapping[str, int]) -> None:
+    def came_back(
+        self, counts: Mapping[str, int], kinds: Mapping[str, int], tied: Mapping[str, int]
+    ) -> None:
         """What an import found."""
-        mails = sum(n for name, n in counts.items() if name != "suppressed")
-        self.say(f"{counted(mails, 'mail')} read")
-        for name, what in CAME_BACK.items():
-            if counts.get(name):
-                self.say(f"  {number(counts[name]):>6}  {what}")
+        for line in imported(counts, kinds, tied):
+            self.say(line)
 
     # --- Reports ---------------------------------------------------------------------------
 
@@ -253,10 +252,14 @@ class Screen:
         self.say(f"started {moment(run.started or run.created)}{ended}")
         self.say()
         self._dispositions(report.dispositions)
+        for line in marked(report.marks):
+            self.say(line)
         if report.reasons:
             self._reasons(report.reasons)
         if report.destinations:
             self._destinations(report.destinations)
+        if report.came_back:
+            self.say(f"What came back: {in_short(report.came_back)}.")
         for line in after_report(report):
             self.say(line)
 
@@ -310,18 +313,17 @@ class Screen:
                 f"{run.run}  {run.state}  started {moment(run.started or run.created)}"
             )
 
-    def story(self, run: Run, delivery: Delivery, history: Sequence[Event]) -> None:
+    def story(
+        self,
+        run: Run,
+        delivery: Delivery,
+        history: Sequence[Event],
+        returned: Sequence[Returned],
+    ) -> None:
         """What happened to one recipient in one run."""
-        reason = f" ({delivery.reason})" if delivery.reason else ""
         self.say(f"{visible(delivery.mailbox)}  {run.run}, row {delivery.row}", "bold")
-        self.say(f"{delivery.disposition}{reason}: {MEANING[delivery.disposition]}")
-        for event in history:
-            said = visible(" ".join(event.text.split()))
-            if event.code and not said.startswith(str(event.code)):
-                said = f"{event.code} {said}"
-            by = ", ".join(visible(one) for one in (event.host, event.tls) if one)
-            by = f" [{by}]" if by else ""
-            self.say(f"  {moment(event.at)}  {event.kind}{by} {said}".rstrip())
+        for line in story(delivery, history, returned):
+            self.say(line)
 
     def held(self, pauses: Iterable[Pause], resting: Iterable[Learnt]) -> None:
         """What holds the mail that is due."""

@@ -36,7 +36,7 @@ ORDER = (
 )
 MEANING = {
     Disposition.ACCEPTED: "the server took it; it may still come back",
-    Disposition.DELIVERED: "accepted, and nothing came back in time",
+    Disposition.DELIVERED: "proven, or nothing came back in time",
     Disposition.BOUNCED: "accepted, then given back",
     Disposition.REFUSED: "refused at the door",
     Disposition.EXPIRED: "put off until the deadline passed",
@@ -55,14 +55,34 @@ CONCERNS = {
     Scope.US: "us",
 }
 
+MARKS = {
+    "complained": "called it spam",
+    "autoreplied": "a machine answered, so it was delivered",
+    "unsubscribed": "asked for no more",
+}
+
+# What came of the mail that came back: what changed something, what did not, and why not.
 CAME_BACK = {
     "bounced": "bounced",
     "delivered": "delivered, the server says so",
+    "complained": "complained: the recipient called it spam",
+    "unsubscribed": "unsubscribed: they asked for no more",
+    "autoreplied": "autoreplied: a machine answered, so it was delivered",
+    "suppressed": "addresses suppressed now",
     "delayed": "delayed: the server still tries",
-    "suppressed": "addresses that do not exist; they are suppressed now",
+    "relayed": "relayed to where no notices come from; that proves nothing",
+    "expanded": "passed on to several others; that proves nothing",
+    "weak": "tied by address and time alone; nothing was changed",
+    "unmatched": "tied to no delivery; nothing was changed",
+    "forged": "forged: the tag is none of ours; nothing was changed",
+    "expired": "expired: too late to be believed; nothing was changed",
+    "replayed": "replayed: other mail had said it; nothing was changed",
+    "challenge": "challenge: asks whether a person sent it; nobody answers",
+    "feedback": "feedback that is no complaint",
+    "report": "report of DMARC or TLS; set aside",
+    "replied": "replied: a recipient's own words; left for people to read",
+    "other": "other mail; left for people to read",
     "known": "taken in before; nothing was changed",
-    "unmatched": "notices with no return path of ours; nothing was changed",
-    "other": "no bounce notices; left for people to read",
     "unreadable": "could not be read",
 }
 

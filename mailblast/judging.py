@@ -1,0 +1,195 @@
+"""What a mail that came back says of the delivery to which it is tied.
+
+Rule: only a strong tie changes anything.  What is weak, forged or expired is told by its name
+and kept; what people should read is counted and left to them.  The one exception is a wish to
+leave: it is honoured for whoever wrote it, tied or not, because an opt-out that is missed is
+worse than one too many (15 U.S.C. 7704(a)(4)).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mailblast.address import key_of
+from mailblast.address import parse as parse_address
+from mailblast.bounce import Kind, Notice, Report
+from mailblast.disposition import Outcome, address_is_dead
+from mailblast.errors import Refusal
+from mailblast.event import Event, EventKind
+from mailblast.reason import Reason
+from mailblast.suppression import Entry
+from mailblast.tie import Read, Sent, Tie
+
+MAX_TEXT = 300  # characters kept of what a mail says, beside its event
+
+# What RFC 3464 §2.3.3 has beside these: `delayed` is no end yet, and `relayed` and `expanded`
+# say that the message went on to where no more notices come from: no proof of a mailbox.
+_FINAL = {"failed": EventKind.BOUNCED, "delivered": EventKind.DELIVERED}
+
+# Feedback that no person sends: RFC 6591 reports our own authentication, RFC 6430 takes a
+# complaint back.
+_NO_COMPLAINT = ("auth-failure", "dmarc", "not-spam")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What came of one mail.
+
+    `result` is it in a word, `text` what the mail said in short.  `facts` are the events that
+    it proves; where other mail has said them all, `again` is the result, and nothing changes.
+    `entries` are suppressions that the facts cause, `wishes` such as hold in any case.
+    """
+
+    result: str
+    text: str = ""
+    again: str = "replayed"
+    facts: tuple[Event, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    wishes: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A mail, to what it is tied, and what an event of it needs to be."""
+
+    notice: Notice
+    tie: Tie
+    digest: bytes
+    now: float
+
+    def fact(self, kind: EventKind, sent: Sent, text: str) -> Event:
+        return Event(sent.delivery, kind, self.now, text=text, digest=self.digest)
+
+
+def judged(read: Read, tie: Tie, digest: bytes, now: float) -> Judged:
+    """What comes of a mail; `digest` is its SHA-256, `now` in seconds since 1970."""
+    if isinstance(read.notice, Refusal):
+        return Judged("unreadable", read.notice.why)
+    case = _Case(read.notice, tie, digest, now)
+    return _OF_KIND[read.notice.kind](case)
+
+
+def _bounce(case: _Case) -> Judged:
+    report = _report_on(case.notice, case.tie.sent)
+    text = _short(f"{report.action} {report.status} {report.text}") if report else ""
+    sent = case.tie.sent
+    if loose := _loose(case, text):
+        return loose
+    if report is None or sent is None:
+        return Judged("unmatched", "nobody is named")
+    kind = _FINAL.get(report.action)
+    if kind is None:
+        return Judged(report.action, text)
+    fact = case.fact(kind, sent, report.text)._replace(
+        reason=report.reason, code=report.code, status=report.status, host=report.mta
+    )
+    return Judged(kind.value, text, facts=(fact,), entries=_suppressed(fact, report, sent))
+
+
+def _suppressed(fact: Event, report: Report, sent: Sent) -> tuple[Entry, ...]:
+    """Whom an event suppresses.  This is the place of the whole policy of bounces."""
+    outcome = Outcome(fact.kind, fact.reason, generic=report.generic)
+    if sent.key is None or sent.sample or not address_is_dead(outcome):
+        return ()
+    return (Entry(sent.key, Reason.HARD_BOUNCE, _short(f"{fact.status} {fact.text}")),)
+
+
+def _report_on(notice: Notice, sent: Sent | None) -> Report | None:
+    """The part of a notice that speaks of this recipient.
+
+    One message had one recipient: if another is named, it was forwarded.
+    """
+    theirs = sent.mailbox.casefold() if sent else ""
+    for report in notice.reports:
+        if theirs in (report.recipient.casefold(), report.original.casefold()):
+            return report
+    return next(iter(notice.reports), None)
+
+
+def _complaint(case: _Case) -> Judged:
+    text = _by(case.notice, case.notice.feedback)
+    if case.notice.feedback in _NO_COMPLAINT:
+        return Judged("feedback", text)
+    return _loose(case, text) or _marked(case, EventKind.COMPLAINED, text)
+
+
+def _autoreply(case: _Case) -> Judged:
+    text = _by(case.notice)
+    return _loose(case, text) or _marked(case, EventKind.AUTOREPLIED, text)
+
+
+def _marked(case: _Case, kind: EventKind, text: str) -> Judged:
+    assert case.tie.sent is not None  # noqa: S101 - it is not loose
+    return Judged(kind.value, text, facts=(case.fact(kind, case.tie.sent, text),))
+
+
+def _loose(case: _Case, text: str) -> Judged | None:
+    """What a mail that nothing ties for certain comes to; None when it is tied."""
+    if case.tie.strong:
+        return None
+    if case.tie.fault:
+        return Judged(str(case.tie.fault), text)
+    return Judged("weak" if case.tie.sent else "unmatched", text)
+
+
+def _wish(case: _Case) -> Judged:
+    """A wish to leave binds for the address that we mailed, and for the one that wrote."""
+    author = parse_address(case.notice.author)
+    leaving = [] if isinstance(author, Refusal) else [author.key]
+    facts: tuple[Event, ...] = ()
+    text = _by(case.notice)
+    if case.tie.strong and (sent := case.tie.sent):
+        leaving += [sent.key] if sent.key else []
+        facts = (case.fact(EventKind.UNSUBSCRIBED, sent, text),)
+    if not leaving:
+        return Judged("unmatched", text)
+    wishes = tuple(Entry(key, Reason.UNSUBSCRIBED, text) for key in dict.fromkeys(leaving))
+    return Judged("unsubscribed", text, "unsubscribed", facts, wishes=wishes)
+
+
+def _words(case: _Case) -> Judged:
+    """A person's own words are for people.  If they are the recipient's, they have it.
+
+    Only theirs: a notice in a form that nobody knows yet comes to the return path as well.
+    """
+    sent, text = case.tie.sent, _by(case.notice)
+    if sent is None or case.tie.fault or not _is_theirs(case.notice.author, sent):
+        return Judged("other", text)
+    if not case.tie.strong:
+        return Judged("replied", text)
+    return Judged(
+        "replied",
+        text,
+        "replied",
+        (case.fact(EventKind.DELIVERED, sent, f"answered {text}"),),
+    )
+
+
+def _is_theirs(author: str, sent: Sent) -> bool:
+    return key_of(author) == (sent.key or key_of(sent.mailbox))
+
+
+def _challenge(case: _Case) -> Judged:
+    return Judged("challenge", _by(case.notice))
+
+
+def _aggregate(case: _Case) -> Judged:
+    return Judged("report", _by(case.notice))
+
+
+_OF_KIND: Mapping[Kind, Callable[[_Case], Judged]] = {
+    Kind.BOUNCE: _bounce,
+    Kind.COMPLAINT: _complaint,
+    Kind.AUTOREPLY: _autoreply,
+    Kind.UNSUBSCRIBE: _wish,
+    Kind.CHALLENGE: _challenge,
+    Kind.REPORT: _aggregate,
+    Kind.NONE: _words,
+}
+
+
+def _by(notice: Notice, what: str = "") -> str:
+    return " ".join(filter(None, (what, notice.author and f"by {notice.author}")))
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:MAX_TEXT]
