@@ -5,7 +5,7 @@ with how varied the rows are, not with how many there are.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from mailblast.check.facts import Consent, Listed, Seen
@@ -55,6 +55,7 @@ class Survey:
     """The statistics of a list, as its rows pass by."""
 
     def __init__(self, columns: Columns) -> None:
+        self.columns = columns
         names = columns.names
         self._columns = tuple(name for name in COLUMNS if name in names)
         self._places = tuple((names.index(name), _READ[name]) for name in self._columns)
@@ -65,6 +66,12 @@ class Survey:
         self._authorisations: Counter[str] = Counter()
         self._consents: dict[tuple[str, ...], Seen] = {}
         self._telling = _Telling()
+
+    def over(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The same rows, counted as they pass."""
+        for row in rows:
+            self.take(row)
+            yield row
 
     def take(self, row: Row) -> None:
         """Count a row."""

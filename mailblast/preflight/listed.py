@@ -5,7 +5,7 @@ import email.policy
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mailblast.campaign import Campaign
@@ -15,7 +15,7 @@ from mailblast.compose import Due, Message
 from mailblast.errors import Refusal
 from mailblast.keys import dkim_key, key_path
 from mailblast.pool.workbench import Workbench, compose
-from mailblast.recipients import Columns, Row
+from mailblast.recipients import Row, open_recipients
 from mailblast.tag import Keyring
 
 TOLD_EVERY = 5_000  # rows
@@ -23,30 +23,30 @@ TOLD_EVERY = 5_000  # rows
 Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
 
 
-def surveyed(columns: Columns, rows: Iterable[Row], told: Told) -> Survey:
-    """Go through the list once."""
-    survey = Survey(columns)
+def surveyed(campaign: Campaign, told: Told) -> Survey:
+    """Go through the list once.  Raises UserError for one that cannot be read."""
+    settings = campaign.recipients
+    recipients = open_recipients(
+        settings.file, email=settings.email, encoding=settings.encoding
+    )
+    survey = Survey(recipients.columns)
     number = 0
-    for number, row in enumerate(rows, 1):
-        survey.take(row)
+    for number, _ in enumerate(survey.over(recipients), 1):
         if number % TOLD_EVERY == 0:
             told("looking at the list", number, None)
     told("looking at the list", number, number)
     return survey
 
 
-def messages(
-    campaign: Campaign,
-    workspace: Path,
-    columns: Columns,
-    telling: Iterable[tuple[str, Row]],
-) -> Messages | Refusal:
+def messages(campaign: Campaign, workspace: Path, survey: Survey) -> Messages | Refusal:
     """Compose for the telling rows.  Raises TemplateError for what is wrong for all rows."""
     # Tags that work are made when a run is; these here belong to nobody.
     keys = Keyring(0, {0: secrets.token_bytes(32)})
-    bench = Workbench(campaign, columns, "check", keys, _key_if_there(campaign, workspace))
+    bench = Workbench(
+        campaign, survey.columns, "check", keys, _key_if_there(campaign, workspace)
+    )
     composer = bench.composer()
-    rows = list(telling)
+    rows = list(survey.telling())
     composed = compose(composer, [_due(row) for _, row in rows])
     good = [
         _sample(why, row, found)

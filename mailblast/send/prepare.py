@@ -22,8 +22,9 @@ from mailblast.address import Address
 from mailblast.breaker import ADVICE, Fault
 from mailblast.campaign import Campaign, Limits
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
+from mailblast.check.survey import Survey
 from mailblast.content import keep
-from mailblast.errors import Refused
+from mailblast.errors import Refusal, Refused
 from mailblast.event import Disposition
 from mailblast.keys import STATE, dkim_key, keyring
 from mailblast.ledger import Ledger, Pause, Run
@@ -172,21 +173,21 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             _take_over_list(workspace / STATE, ledger)
         scope = scope_of(campaign, workspace)
         stack.enter_context(ledger.lock(scope))
+        run, survey = _find_or_enrol(ledger, campaign, scope, request, told)
+        stack.callback(_forget_unstarted, ledger, run)
         readiness = held_against_the_rules(
             campaign,
             workspace,
             ledger,
-            told,
-            resumed=_to_go_on_with(ledger, scope, request),
-            practice=_is_practice(campaign, request),
+            run,
+            survey,
+            practice=request.to_me is not None or campaign.delivery.via == "sandbox",
             overrides=request.overrides,
         )
-        run, resumed = _find_or_enrol(ledger, campaign, scope, request, told)
-        stack.callback(_forget_unstarted, ledger, run)
         plan = _plan(ledger, campaign, workspace, run)
         yield replace(
             plan,
-            resumed=resumed,
+            resumed=survey is RESUMED,
             rehearsal=request.rehearse,
             resend_doubtful=request.resend_doubtful,
             resume_paused=request.resume_paused,
@@ -277,27 +278,10 @@ def scope_of(campaign: Campaign, workspace: Path) -> str:
         return campaign.directory.as_posix()
 
 
-def _is_practice(campaign: Campaign, request: Request) -> bool:
-    """Whether nobody but oneself gets the mail."""
-    return request.to_me is not None or campaign.delivery.via == "sandbox"
-
-
-def _to_go_on_with(ledger: Ledger, scope: str, request: Request) -> Run | None:
-    """The run that will be taken up again, if it has sent anything."""
-    run = ledger.runs.latest(scope)
-    if (
-        run is None
-        or request.new_run
-        or request.to_me is not None
-        or _untouched(ledger, run)
-    ):
-        return None
-    return run
-
-
 def _find_or_enrol(
     ledger: Ledger, campaign: Campaign, scope: str, request: Request, told: Told
-) -> tuple[Run, bool]:
+) -> tuple[Run, Survey | Refusal]:
+    """The run, and what was seen of its list while that was enrolled."""
     content = manifest_of(campaign)
     run = ledger.runs.latest(scope)
     new_run = request.new_run
@@ -308,15 +292,26 @@ def _find_or_enrol(
         run = ledger.runs.latest(scope)
     take_over_suppressions(ledger, campaign, scope)
     if request.to_me is not None:
-        samples = partial(chosen_samples, me=request.to_me)
+        chosen = partial(chosen_samples, me=request.to_me)
         return _enrol(
-            ledger, campaign, scope, content, Rows("sample", samples, told)
-        ), False
+            ledger, campaign, scope, content, Rows("sample", chosen, told)
+        ), SAMPLES
     if run is not None and not new_run:
         _same_content(run, content)
         ledger.deliveries.release(run.number)
-        return run, True
-    return _enrol(ledger, campaign, scope, content, Rows("campaign", iter, told)), False
+        return run, RESUMED
+    surveys: list[Survey] = []
+
+    def looked_at(recipients: Recipients) -> Iterator[Row]:
+        surveys.append(Survey(recipients.columns))
+        return surveys[0].over(recipients)
+
+    run = _enrol(ledger, campaign, scope, content, Rows("campaign", looked_at, told))
+    return run, surveys[0]
+
+
+RESUMED = Refusal("it was looked at when the run began")
+SAMPLES = Refusal("these are samples")
 
 
 def _untouched(ledger: Ledger, run: Run) -> bool:

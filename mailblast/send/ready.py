@@ -1,5 +1,7 @@
 """Nothing leaves that breaks a rule: `preflight` before a run begins, and before it goes on.
 
+The list is looked at while it is enrolled: it is read once.
+
 In practice (the practice Internet, samples to oneself) the rules are told and not enforced.
 A rule may be overridden, by its id and with a reason; the run book keeps both, and a run that
 goes on keeps what it began with.
@@ -11,10 +13,10 @@ from pathlib import Path
 
 from mailblast.campaign import Campaign
 from mailblast.check import Finding
-from mailblast.errors import NotReady
+from mailblast.check.survey import Survey
+from mailblast.errors import NotReady, Refusal
 from mailblast.ledger import Ledger, Run
-from mailblast.preflight import Depth, preflight
-from mailblast.preflight.listed import Told
+from mailblast.preflight import preflight
 from mailblast.runbook import RunBook
 
 
@@ -41,26 +43,25 @@ def held_against_the_rules(
     campaign: Campaign,
     workspace: Path,
     ledger: Ledger,
-    told: Told,
+    run: Run,
+    survey: Survey | Refusal,
     *,
-    resumed: Run | None,
     practice: bool,
     overrides: Mapping[str, str],
 ) -> Readiness:
-    """How the campaign stands.  Raises NotReady where real mail must not leave."""
-    depth = Depth(practice=practice, resumed=resumed is not None)
-    findings = preflight(campaign, workspace, ledger, told, depth=depth)
-    before = _overridden_before(ledger, resumed)
-    found = Readiness(tuple(findings), {**before, **overrides})
+    """How the campaign stands.  Raises NotReady where real mail must not leave.
+
+    `survey` is of the list as it was enrolled, or a Refusal that says why there is none.
+    """
+    findings = preflight(campaign, workspace, ledger, survey)
+    found = Readiness(tuple(findings), {**_overridden_before(ledger, run), **overrides})
     if found.blocking and not practice:
         raise NotReady(_said(findings, found.blocking), _advice(campaign, found.blocking))
     return found
 
 
-def _overridden_before(ledger: Ledger, resumed: Run | None) -> Mapping[str, str]:
-    if resumed is None:
-        return {}
-    document = RunBook(ledger.directory).get("runs", resumed.run) or {}
+def _overridden_before(ledger: Ledger, run: Run) -> Mapping[str, str]:
+    document = RunBook(ledger.directory).get("runs", run.run) or {}
     kept = document.get("overrides")
     return kept if isinstance(kept, dict) else {}
 
