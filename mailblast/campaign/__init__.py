@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import files
+from mailblast.campaign import declared, files
 from mailblast.campaign.checks import consistency
-from mailblast.campaign.declared import ATTEST, Attestation, CheckSettings
+from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.keys import DESTINATIONS, HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
@@ -47,7 +47,7 @@ from mailblast.errors import Problem, Problems, Refusal, UserError
 __all__ = [
     "Attestation",
     "Campaign",
-    "CheckSettings",
+    "Declared",
     "Delivery",
     "Dkim",
     "Limits",
@@ -80,8 +80,6 @@ class Sender:
     return_path: Address
     organisation: str
     postal_address: tuple[str, ...]
-    postal_address_kind: Literal["street", "usps-po-box", "cmra"]
-    brands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +98,11 @@ class MessageSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecipientsSettings:
-    """The list: the file, the column of the address, the encoding or "auto", and where it
-    comes from, "" if that was not declared."""
+    """The list: the file, the column of the address, and the encoding or "auto"."""
 
     file: Path
     email: str
     encoding: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +181,7 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
-    check: CheckSettings
+    declared: Declared
 
 
 def find_workspace(start: Path) -> Path:
@@ -256,7 +252,6 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
             files.recipients(settings, directory),
             settings.get("recipients", "email"),
             settings.get("recipients", "encoding"),
-            settings.get("recipients", "source") or "",
         ),
         suppression_file=files.suppression(directory),
         unsubscribe=_unsubscribe(settings),
@@ -265,7 +260,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         throttle=_throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
-        check=_check(settings),
+        declared=_declared(settings),
     )
 
 
@@ -277,8 +272,6 @@ def _sender(settings: Settings) -> Sender:
         return_path=settings.get("sender", "return_path") or _bounces(mailbox),
         organisation=settings.get("sender", "organisation") or mailbox.name,
         postal_address=settings.get("sender", "postal_address") or (),
-        postal_address_kind=settings.get("sender", "postal_address_kind"),
-        brands=settings.get("sender", "brands"),
     )
 
 
@@ -371,7 +364,10 @@ def _thresholds(settings: Settings) -> Thresholds:
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
 
 
-def _check(settings: Settings) -> CheckSettings:
-    attested = {path[0]: setting.value for path, setting in settings.below(ATTEST)}
-    wireless = settings.path("check", "wireless_domains")
-    return CheckSettings(settings.get("check", "packs"), wireless, attested)
+def _declared(settings: Settings) -> Declared:
+    """What only `check` reads."""
+    keys = (key for key in declared.KEYS if key.table != ATTEST)
+    values = {key.name: settings.get(key.table, key.name) for key in keys}
+    values["wireless_domains"] = settings.path("check", "wireless_domains")
+    values["attested"] = {path[0]: each.value for path, each in settings.below(ATTEST)}
+    return Declared(**values)
