@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import declared, files
+from mailblast.campaign import declared, files, suppression
 from mailblast.campaign.checks import consistency
 from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
@@ -42,6 +42,7 @@ from mailblast.campaign.settings import (
     located,
     read_settings,
 )
+from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Dkim",
     "Limits",
     "MessageSettings",
+    "Policy",
     "Profile",
     "Profiles",
     "Rate",
@@ -61,11 +63,13 @@ __all__ = [
     "Setting",
     "Thresholds",
     "Throttles",
+    "Tolerance",
     "Unsubscribe",
     "Warmup",
     "find_workspace",
     "load",
     "load_limits",
+    "load_policy",
 ]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -182,6 +186,7 @@ class Campaign:
     providers: Profiles
     breaker: Thresholds
     declared: Declared
+    suppression: Policy
 
 
 def find_workspace(start: Path) -> Path:
@@ -236,6 +241,15 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
     return _throttles(settings), profiles
 
 
+def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
+    """What a workspace says of suppressing and of pausing, without a campaign; raises
+    Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return _policy(settings), _thresholds(settings)
+
+
 def _place(problem: Problem) -> tuple[str, int]:
     file, _, line = problem.where.partition(":")
     return file, int(line) if line.isdigit() else 0
@@ -261,6 +275,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         providers=profiles,
         breaker=_thresholds(settings),
         declared=_declared(settings),
+        suppression=_policy(settings),
     )
 
 
@@ -371,3 +386,8 @@ def _declared(settings: Settings) -> Declared:
     values["wireless_domains"] = settings.path("check", "wireless_domains")
     values["attested"] = {path[0]: each.value for path, each in settings.below(ATTEST)}
     return Declared(**values)
+
+
+def _policy(settings: Settings) -> Policy:
+    names = (each.name for each in fields(Policy))
+    return Policy(**{name: settings.get(suppression.TABLE, name) for name in names})
