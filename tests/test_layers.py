@@ -37,7 +37,7 @@ LAYERS = [
     "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
     "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
     "check.subject", "check.wayout", "check.consent", "check.identity",
-    "check.deadlines", "check", "check.policies",
+    "check.deadlines", "check.rendering", "check", "check.policies",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",

@@ -7,7 +7,16 @@ its own.
 from functools import partial
 from importlib.resources import files
 
-from mailblast.check import consent, deadlines, identity, scope, sender, subject, wayout
+from mailblast.check import (
+    consent,
+    deadlines,
+    identity,
+    rendering,
+    scope,
+    sender,
+    subject,
+    wayout,
+)
 from mailblast.check.pack import Check, Pack, read_pack
 
 CHECKS: dict[str, Check] = {
@@ -18,6 +27,7 @@ CHECKS: dict[str, Check] = {
     **consent.CHECKS,
     **identity.CHECKS,
     **deadlines.CHECKS,
+    **rendering.CHECKS,
 }
 
 
