@@ -135,8 +135,7 @@ def in_doubt(doubtful: int, run: str) -> str:
 def rules_of(readiness: Readiness, campaign: str) -> list[str]:
     """What the plan says of the rules: which were overridden, which would stop real mail."""
     lines = [
-        f"{name} is overridden: {visible(why)}"
-        for name, why in (readiness.overrides or {}).items()
+        f"{name} is overridden: {visible(why)}" for name, why in readiness.overrides.items()
     ]
     if readiness.blocking:
         ids = ", ".join(readiness.blocking)
