@@ -15,9 +15,9 @@ The way of one message, and the modules in the order in which it meets them:
                                       Outcome         disposition, reason    what, why, whose fault
                                       Event           ledger
     … hours or days later …
-    mbox, Maildir, .eml ────────────▶ Notice          mailbox, bounce
+    mbox, Maildir, IMAP, an MTA ────▶ Notice          mailbox, imap, bounce
                                       Tie             tie              whose, and how it is proven
-                                      Event bounced   judging, reconcile
+                                      Event bounced   judging, reconcile, intake
     at any time                       RunReport       report
 
 `send` does it all in this order (read `send/__init__.py` next), with `pool` for the

@@ -16,8 +16,9 @@ LAYERS = [
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
     "campaign.forms", "campaign.declared", "campaign.ip", "campaign.limits", "campaign.keys",
-    "campaign.suppression", "campaign.source", "campaign.settings", "campaign.providers",
-    "campaign.files", "campaign.checks", "campaign", "campaign.manifest", "campaign.example",
+    "campaign.suppression", "campaign.source", "campaign.imap", "campaign.settings",
+    "campaign.providers", "campaign.files", "campaign.checks", "campaign",
+    "campaign.manifest", "campaign.example",
     "recipients", "suppression", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
     "template.footer", "template.images", "template.markdown", "template.plaintext",
@@ -39,13 +40,14 @@ LAYERS = [
     "check.subject", "check.wayout", "check.consent", "check.identity",
     "check.deadlines", "check.rendering", "check", "check.policies",
     # edges: files, the network and the database
-    "secret", "content", "mailbox", "resolver",
+    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.history",
     "ledger.imports", "ledger.pauses", "ledger.optouts", "ledger.policies", "ledger.commit",
     "ledger", "runbook",
+    "imap.address", "imap.wire", "imap",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
@@ -55,13 +57,13 @@ LAYERS = [
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
-    "send", "send.due", "reading", "reconcile", "preview", "optout",
+    "send", "send.due", "reading", "reconcile", "intake", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal.history", "terminal", "terminal.findings",
-    "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.bounces",
-    "cli.history",
-    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
+    "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.source",
+    "cli.importing", "cli.bounces", "cli.history", "cli.explain", "cli.destinations",
+    "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 
@@ -79,6 +81,7 @@ DOORS = {
     "dkim": "signing",
     "dns": "resolver",
     "email_validator": "address",
+    "imaplib": "imap",
     "inscriptis": "template.plaintext",
     "jinja2": "template",
     "markdown_it": "template.markdown",
