@@ -16,7 +16,6 @@ mailblast.toml holds the same tables as defaults for all campaigns (`settings`).
 Rule: what `load` returns has been checked; nothing below asks again.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
