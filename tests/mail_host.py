@@ -9,7 +9,7 @@ It has no patience: after a second it warns of a delay, and after QUEUE seconds 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-WARNING, QUEUE = 1, 8
+WARNING, QUEUE = 1, 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,11 @@ class Abroad:
             here = Counter({tag: len(mails) for tag, mails in self.by_tag(name).items()})
             return Counter(returns) - here
 
-        until(lambda: not missing(), "it does not come back")
+        try:
+            until(lambda: not missing(), "it does not come back", 100)
+        except AssertionError:
+            logs = "".join(server.log() for server in self.servers.values())
+            raise AssertionError(f"it does not come back: {missing()}\n{logs}") from None
 
     def settle(self) -> None:
         """Wait until no host has anything to do."""
