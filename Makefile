@@ -16,7 +16,7 @@ help:
 	@echo "make million measure a million recipients, killed and resumed (N=20000)"
 	@echo "make microseconds  measure where a message's time goes (N=2000)"
 	@echo "make soak    a receiver in every bad mood, and send killed 100 times (N=3000 KILLS=8 VIA=direct)"
-	@echo "make docs    write docs/commands.md anew from the commands"
+	@echo "make docs    write docs/commands.md and docs/rules.md anew"
 	@echo "make lock    pin the dependencies anew, with hashes"
 	@echo "make clean   remove what these made"
 
@@ -69,6 +69,7 @@ soak: $(VENV)/dev
 
 docs: $(VENV)/run
 	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/write_rules.py
 
 lock: $(VENV)/run
 	$(BIN)/python -m pip install -qq pip-tools

@@ -3,6 +3,7 @@
 The way of one message, and the modules in the order in which it meets them:
 
     campaign.toml, mailblast.toml ──▶ Campaign        campaign, secret
+    is it ready? ───────────────────▶ Finding         check, preflight       facts in, findings out
     recipients.csv ─────────────────▶ Row             recipients, address    bad rows: `invalid`
                                       ├ suppressed?   suppression            Event suppressed
     message.html, .md, .txt ────────▶ Rendered        template
@@ -43,7 +44,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailblast.bounce import Notice
     from mailblast.campaign import Campaign, load
-    from mailblast.errors import MailblastError, Problems, Refused, UserError
+    from mailblast.errors import MailblastError, NotReady, Problems, Refused, UserError
     from mailblast.event import Disposition, Event, EventKind
     from mailblast.ledger import Ledger
     from mailblast.reason import Reason, Scope, classify
@@ -59,6 +60,7 @@ __all__ = [
     "EventKind",
     "Ledger",
     "MailblastError",
+    "NotReady",
     "Notice",
     "Outcome",
     "Plan",
@@ -79,7 +81,7 @@ __all__ = [
 _HOMES = {
     "bounce": ("Notice",),
     "campaign": ("Campaign", "load"),
-    "errors": ("MailblastError", "Problems", "Refused", "UserError"),
+    "errors": ("MailblastError", "NotReady", "Problems", "Refused", "UserError"),
     "event": ("Disposition", "Event", "EventKind"),
     "ledger": ("Ledger",),
     "reason": ("Reason", "Scope", "classify"),

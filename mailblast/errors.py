@@ -7,6 +7,7 @@ or `Problem`.  An exception is for what stops the work:
     ├── UserError                   1     the user can mend it: a file, an option, a setting
     │   └── Problems                1     all that is wrong with a file, not the first alone
     ├── Refused                     2     mailblast declines: the law, a change, no consent
+    │   └── NotReady                4     the campaign breaks a rule of level error
     ├── LedgerError                 1     the ledger cannot be read or written
     ├── ConnectionFailed            –     no session came about; nothing was offered
     │   └── EncryptionFailed        –     because TLS did not come about
@@ -68,6 +69,12 @@ class Refused(MailblastError):
     """mailblast declines to do this."""
 
     exit_status = 2
+
+
+class NotReady(Refused):
+    """The campaign is not ready: it breaks a rule that nobody has overridden."""
+
+    exit_status = 4
 
 
 class LedgerError(MailblastError):

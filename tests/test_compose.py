@@ -24,7 +24,7 @@ from letters import (
 )
 
 from mailblast import tag
-from mailblast.compose import Composer, compliance
+from mailblast.compose import Composer
 from mailblast.errors import Problems, Refusal, UserError
 from mailblast.signing import verify
 
@@ -195,21 +195,6 @@ def test_a_name_in_from_is_quoted_or_encoded(tmp_path):
 
 
 # What the law asks for.
-
-
-def test_compliance(tmp_path):
-    """A commercial campaign shows an address and a way out, or does not go."""
-    assert compliance(campaign(tmp_path, message_txt=TEXT)) == []
-    bare = campaign(tmp_path, unsubscribe="", message_txt=TEXT)
-    settings_text = (tmp_path / "letter" / "campaign.toml").read_text()
-    text = re.sub("postal_address.*\n", "", settings_text)
-    bare = campaign(tmp_path, message_txt=TEXT, campaign_toml=text)
-
-    address, way_out = map(str, compliance(bare))
-    assert "7704(a)(5)(A)(iii)" in address
-    assert "7704(a)(3)(A)(i)" in way_out
-    text = text.replace('"commercial"', '"transactional"')
-    assert compliance(campaign(tmp_path, message_txt=TEXT, campaign_toml=text)) == []
 
 
 def test_both_parts_show_the_address_and_the_way_out(simple):

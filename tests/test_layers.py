@@ -15,7 +15,7 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.ip", "campaign.limits", "campaign.keys",
+    "campaign.forms", "campaign.declared", "campaign.ip", "campaign.limits", "campaign.keys",
     "campaign.suppression", "campaign.source", "campaign.imap", "campaign.settings",
     "campaign.providers", "campaign.files", "campaign.checks", "campaign",
     "campaign.manifest", "campaign.example",
@@ -24,7 +24,7 @@ LAYERS = [
     "template.footer", "template.images", "template.markdown", "template.plaintext",
     "template",
     "signing",
-    "compose.canspam", "compose.header", "compose.body", "compose.attachment",
+    "compose.header", "compose.body", "compose.attachment",
     "compose.fields", "compose.sources", "compose.structure", "compose",
     "disposition", "suppression.policy", "provider", "throttle", "pulse", "schedule",
     "breaker", "learnt",
@@ -35,28 +35,35 @@ LAYERS = [
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
     "tie", "judging",
     "mx", "mtasts", "dane",
+    "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
+    "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
+    "check.subject", "check.wayout", "check.consent", "check.identity",
+    "check.deadlines", "check.rendering", "check", "check.policies",
     # edges: files, the network and the database
     "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
     "ledger.deliveries", "ledger.runs", "ledger.enrolment", "ledger.history",
-    "ledger.imports", "ledger.pauses", "ledger.policies", "ledger.commit", "ledger", "runbook",
+    "ledger.imports", "ledger.pauses", "ledger.optouts", "ledger.policies", "ledger.commit",
+    "ledger", "runbook",
     "imap.address", "imap.wire", "imap",
     "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
-    "keys", "pool.workbench", "pool.worker", "pool", "report", "send.enrol", "send.tally",
+    "keys", "pool.workbench", "pool.worker", "pool", "report",
+    "preflight.packs", "preflight.listed", "preflight", "attest",
+    "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "intake", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal.history", "terminal",
-    "cli.base", "cli.making", "cli.sending", "cli.account", "cli.source", "cli.importing",
-    "cli.bounces", "cli.history", "cli.explain", "cli.destinations", "cli.optout", "cli",
-    "__main__",
+    "terminal.history", "terminal", "terminal.findings",
+    "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.source",
+    "cli.importing", "cli.bounces", "cli.history", "cli.explain", "cli.destinations",
+    "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mailblast.campaign import Campaign, load
-from mailblast.campaign.keys import KEYS
+from mailblast.campaign import Campaign, declared, load
+from mailblast.campaign.keys import HEADERS, KEYS
 from mailblast.campaign.manifest import SETTINGS, changes, content_files, manifest_of
 from mailblast.errors import UserError
 
@@ -201,9 +201,9 @@ def test_every_key_is_content_or_not() -> None:
     not_content = {"[dkim] key"} | {
         str(key)
         for key in KEYS
-        if key.table.startswith(("delivery", "throttle", "breaker"))
+        if key.table.startswith(("delivery", "throttle", "breaker")) or key in declared.KEYS
     }
-    named = {"[message.headers]" if key.name == "*" else str(key) for key in KEYS}
+    named = {"[message.headers]" if key.table == HEADERS else str(key) for key in KEYS}
 
     assert named - not_content == set(SETTINGS)
 
@@ -213,5 +213,5 @@ def test_every_field_of_the_message_is_looked_at(campaign: Path) -> None:
     looked_at = {name.partition("]")[0].strip("[").partition(".")[0] for name in SETTINGS}
     parts = {each.name for each in fields(read(campaign))}
 
-    how = {"delivery", "throttle", "providers", "breaker", "suppression"}
+    how = {"delivery", "throttle", "providers", "breaker", "suppression", "declared"}
     assert parts - {"name", "directory", "suppression_file", *how} == looked_at

@@ -16,24 +16,25 @@ mailblast.toml holds the same tables as defaults for all campaigns (`settings`).
 Rule: what `load` returns has been checked; nothing below asks again.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import files, suppression
+from mailblast.campaign import declared, files, suppression
 from mailblast.campaign.checks import consistency
+from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.imap import Imap
-from mailblast.campaign.keys import DESTINATIONS, HEADERS
+from mailblast.campaign.keys import HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
 from mailblast.campaign.providers import (
     Profile,
     Profiles,
+    Throttles,
     read_profiles,
     strangers,
-    unpaced,
+    throttles,
 )
 from mailblast.campaign.settings import (
     WORKSPACE_FILE,
@@ -46,7 +47,9 @@ from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
+    "Attestation",
     "Campaign",
+    "Declared",
     "Delivery",
     "Dkim",
     "Imap",
@@ -153,23 +156,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttles:
-    """What the campaign says of limits: for every destination, and for those it names.
-
-    A name is a provider's, a domain's (A-label) or a mail host's.  What follows from it is
-    decided in `provider`.
-    """
-
-    everyone: Profile
-    destinations: Mapping[str, Profile]
-
-    def unpaced(self) -> "Throttles":
-        """The same, as fast as can be."""
-        each = {name: unpaced(one) for name, one in self.destinations.items()}
-        return Throttles(unpaced(self.everyone), each)
-
-
-@dataclass(frozen=True, slots=True)
 class Campaign:
     """All of it; `name` is that of the directory."""
 
@@ -185,6 +171,7 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
+    declared: Declared
     suppression: Policy
 
 
@@ -237,7 +224,7 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
         problems += () if wrong else strangers(settings, profiles)
     if problems or settings is None:
         raise Problems(sorted(problems, key=_place))
-    return _throttles(settings), profiles
+    return throttles(settings), profiles
 
 
 def load_imap(workspace: Path) -> Imap:
@@ -282,9 +269,10 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         unsubscribe=_unsubscribe(settings),
         dkim=_dkim(settings, sender.mailbox.address.domain),
         delivery=_delivery(settings),
-        throttle=_throttles(settings),
+        throttle=throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
+        declared=_declared(settings),
         suppression=_policy(settings),
     )
 
@@ -374,19 +362,18 @@ def _secret(settings: Settings, *path: str) -> SecretSource | None:
     return source
 
 
-def _throttles(settings: Settings) -> Throttles:
-    destinations: dict[str, dict[str, Setting]] = {}
-    for (name, key), setting in settings.below(*DESTINATIONS.split(".")):
-        destinations.setdefault(name, {})[key] = setting
-    everyone = {
-        path[0]: setting for path, setting in settings.below("throttle") if len(path) == 1
-    }
-    return Throttles(everyone, dict(destinations))
-
-
 def _thresholds(settings: Settings) -> Thresholds:
     names = (each.name for each in fields(Thresholds))
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
+
+
+def _declared(settings: Settings) -> Declared:
+    """What only `check` reads."""
+    keys = (key for key in declared.KEYS if key.table != ATTEST)
+    values = {key.name: settings.get(key.table, key.name) for key in keys}
+    values["wireless_domains"] = settings.path("check", "wireless_domains")
+    values["attested"] = {path[0]: each.value for path, each in settings.below(ATTEST)}
+    return Declared(**values)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -84,6 +84,25 @@ class Form:
         return Refusal(f"must be {self.words}")
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its table and name, the form of its value, and what it means.
+
+    `default` is written as it would stand in the file and goes through the form as well;
+    None where there is none, and then `otherwise` says what happens.
+    """
+
+    table: str
+    name: str
+    form: Form
+    meaning: str
+    default: object = None
+    otherwise: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.table}] {self.name}"
+
+
 def _text(value: object) -> str | Refusal:
     if not isinstance(value, str) or not value.strip():
         return Refusal("must be a text in quotation marks")
@@ -99,7 +118,9 @@ def _control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs")
 
 
-def _matching(pattern: re.Pattern[str], words: str, most: int = 253) -> Form:
+def matching(pattern: re.Pattern[str], words: str, most: int = 253) -> Form:
+    """A text of a certain form."""
+
     def take(value: object) -> str | Refusal:
         text = _text(value)
         if isinstance(text, Refusal):
@@ -348,7 +369,7 @@ MAILBOX = Form("an address, with or without a name: `Name <user@example.com>`", 
 RETURN_PATH = _taggable(RETURN_PATH_LOCAL)
 UNSUBSCRIBE_ADDRESS = _taggable(UNSUBSCRIBE_LOCAL)
 DOMAIN = Form("a domain", _domain)
-PROVIDER = _matching(
+PROVIDER = matching(
     _PROVIDER, "the name of a provider: small letters, digits and hyphens", 40
 )
 DESTINATION = Form(
@@ -368,5 +389,5 @@ LINES = Form("a list of one to ten lines", _lines)
 ATTACHMENTS = listed(
     Form("a path", _attachment), "a list of paths, which may have `{{ column }}` in them"
 )
-LIST_ID = _matching(_LIST_ID, 'a name with a dot in it, as "news.example.com" (RFC 2919)')
-SELECTOR = _matching(_SELECTOR, 'letters, digits and hyphens, as "mb1" (RFC 6376 §3.1)', 63)
+LIST_ID = matching(_LIST_ID, 'a name with a dot in it, as "news.example.com" (RFC 2919)')
+SELECTOR = matching(_SELECTOR, 'letters, digits and hyphens, as "mb1" (RFC 6376 §3.1)', 63)

@@ -4,35 +4,17 @@
 name, and docs/campaign.md, which a test holds against it.  `*` stands for any name.
 """
 
-from dataclasses import dataclass
+from mailblast.campaign import declared, forms, ip, limits
+from mailblast.campaign.forms import Key, choice, whole
 
-from mailblast.campaign import forms, ip, limits
-from mailblast.campaign.forms import Form, choice, whole
+__all__ = ["DESTINATIONS", "HEADERS", "KEYS", "Key"]
 
 HEADERS = "message.headers"  # a table whose keys are names of headers
 DESTINATIONS = "throttle.destinations"  # a table of tables, one a destination
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its table and name, the form of its value, and what it means.
-
-    `default` is written as it would stand in the file and goes through the form as well;
-    None where there is none, and then `otherwise` says what happens.
-    """
-
-    table: str
-    name: str
-    form: Form
-    meaning: str
-    default: object = None
-    otherwise: str = ""
-
-    def __str__(self) -> str:
-        return f"[{self.table}] {self.name}"
-
-
 KEYS = (
+    *declared.KEYS,
     Key(
         "sender",
         "from",

@@ -36,6 +36,20 @@ class Manifest:
         """The SHA-256, in hex, of all of it."""
         return _digest(json.dumps(sorted(self.entries.items())).encode())
 
+    @property
+    def message_digest(self) -> str:
+        """The SHA-256, in hex, of what messages are made from, without the list."""
+        kept = {
+            n: d for n, d in self.entries.items() if n.startswith("[") or n in self.files
+        }
+        return _digest(json.dumps(sorted(kept.items())).encode())
+
+    @property
+    def list_digest(self) -> str:
+        """The SHA-256, in hex, of the list of recipients."""
+        (name,) = (n for n in self.entries if not n.startswith("[") and n not in self.files)
+        return self.entries[name]
+
 
 def manifest_of(campaign: Campaign) -> Manifest:
     """Read the whole content once; raises UserError for a file that cannot be read."""

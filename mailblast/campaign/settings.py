@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mailblast.campaign import imap, suppression
+from mailblast.campaign.declared import ATTEST, rule_name
 from mailblast.campaign.forms import DESTINATION, PLAIN_SECRET, PROVIDER, header_name
 from mailblast.campaign.keys import DESTINATIONS, HEADERS, KEYS, Key
 from mailblast.campaign.source import KeyPath, Source, read
@@ -199,6 +200,8 @@ def _canonical(path: KeyPath, key: Key) -> KeyPath | Refusal:
     """The path by which both files mean the same: names of headers and domains folded."""
     if key.table == HEADERS:
         return header_name(path[-1]) or (*path[:-1], path[-1].lower())
+    if key.table == ATTEST:
+        return rule_name(path[-1]) or path
     if key.table.startswith(DESTINATIONS) or key.table == "*":
         name = (PROVIDER if key.table == "*" else DESTINATION).take(path[-2])
         if isinstance(name, Refusal):

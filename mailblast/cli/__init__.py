@@ -4,6 +4,7 @@
 1   usage or configuration: the user can mend it
 2   mailblast declines, or was not told to go on
 3   finished, with something deferred, doubtful or not offered yet
+4   not ready: a rule of level error fails (`mailblast check`)
 75  `bounces import -` could not take a message in: an MTA keeps it and tries again
 """
 
@@ -19,6 +20,7 @@ import click
 from mailblast import __version__
 from mailblast.cli.account import report, show
 from mailblast.cli.bounces import bounces
+from mailblast.cli.check import check
 from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
 from mailblast.cli.history import bounces_list, bounces_show, bounces_undo
@@ -85,6 +87,18 @@ def _own_fault(error: Exception) -> int:
 for command in (bounces_list, bounces_show, bounces_undo):
     bounces.add_command(command)
 for command in (
-    *(init, preview, send, report, show, bounces, explain, destinations, unsubscribe, keys),
+    *(
+        init,
+        preview,
+        check,
+        send,
+        report,
+        show,
+        bounces,
+        explain,
+        destinations,
+        unsubscribe,
+    ),
+    keys,
 ):
     cli.add_command(command)

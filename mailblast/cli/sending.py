@@ -15,6 +15,7 @@ from mailblast.errors import MailblastError, Refusal, Refused
 from mailblast.event import Disposition
 from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
+from mailblast.preflight.packs import rule
 from mailblast.reconcile import Reconcile
 from mailblast.report import RunReport
 from mailblast.send import (
@@ -88,6 +89,18 @@ class _Duration(click.ParamType[float]):
 @click.option(
     "--render-all", is_flag=True, help="Render more than 100,000 rows before sending."
 )
+@click.option(
+    "--override",
+    multiple=True,
+    metavar="ID",
+    help="Send although this rule of `mailblast check` fails; with --because.",
+)
+@click.option(
+    "--because",
+    multiple=True,
+    metavar="TEXT",
+    help="Why; one for each --override. The run book keeps it.",
+)
 @json_option
 def send(campaign: Path | None, as_json: bool, **options: Any) -> int:
     """Send CAMPAIGN to everyone still due.  Running it again takes the run up again."""
@@ -114,7 +127,7 @@ def send(campaign: Path | None, as_json: bool, **options: Any) -> int:
 
 
 _NOT_ALL_DUE = ("to_me", "rehearse", "new_run", "dry_run", "limit", "resend_doubtful",
-                "resume_paused")  # fmt: skip
+                "resume_paused", "override")  # fmt: skip
 
 
 def _request(campaign: Path, options: dict[str, Any]) -> Request:
@@ -126,7 +139,14 @@ def _request(campaign: Path, options: dict[str, Any]) -> Request:
         resume_paused=options["resume_paused"],
         to_me=address_of(options["to_me"]) if options["to_me"] else None,
         wait=options["wait"],
+        overrides=_overrides(options["override"], options["because"]),
     )
+
+
+def _overrides(rules: tuple[str, ...], reasons: tuple[str, ...]) -> dict[str, str]:
+    if len(rules) != len(reasons) or not all(why.strip() for why in reasons):
+        raise click.UsageError("each --override ID needs a --because TEXT of its own")
+    return {rule(name).id: visible(why) for name, why in zip(rules, reasons, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from urllib.parse import quote
 from mailblast import tag, template
 from mailblast.campaign import Campaign
 from mailblast.compose.attachment import MAX_TOTAL, Files, attachment, inline_image
-from mailblast.compose.canspam import compliance
 from mailblast.compose.fields import Header, Personal, slug
 from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
@@ -27,7 +26,7 @@ from mailblast.signing import Fields, Signer, Unsigned
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
 
-__all__ = ["Composer", "Due", "Message", "Rendered", "TemplateError", "compliance"]
+__all__ = ["Composer", "Due", "Message", "Rendered", "TemplateError"]
 
 
 class Due(NamedTuple):

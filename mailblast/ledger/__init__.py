@@ -26,6 +26,7 @@ from mailblast.ledger.deliveries import (
 from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.history import History, Mishap
 from mailblast.ledger.imports import Change, Imports, Returned, Taken
+from mailblast.ledger.optouts import OptOuts
 from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
@@ -77,6 +78,7 @@ class Ledger:
         self.imports = Imports(self._database)
         self.pauses = Pauses(self._database)
         self.policies = Policies(self._database)
+        self.opt_outs = OptOuts(self._database)
 
     def enrolment(self, run: Run, at: float) -> Enrolment:
         """The way for a list into a run."""

@@ -1,6 +1,6 @@
 """Sending a campaign: what happens, in the order in which it happens.
 
-1. `prepare`: the campaign is read, checked and held against the law; the list enters the
+1. `prepare`: the campaign is read, and held against the rules (`ready`); the list enters the
    ledger, where bad rows become `invalid` and suppressed ones `suppressed`; or the run that
    was begun before is taken up again.  Sending always means: to everyone still due.
 2. `prove`: every row is rendered, and the first signature verified by another program.
@@ -193,6 +193,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "host": delivery.host,
         "dkim_key": str(key_path(dkim, plan.workspace)) if dkim else "",
         "machine": socket.gethostname(),
+        **plan.readiness.document(),
     }
 
 

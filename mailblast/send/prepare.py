@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -22,9 +22,9 @@ from mailblast.address import Address
 from mailblast.breaker import ADVICE, Fault
 from mailblast.campaign import Campaign, Limits
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
-from mailblast.compose import compliance
+from mailblast.check.survey import Survey
 from mailblast.content import keep
-from mailblast.errors import Refused
+from mailblast.errors import Refusal, Refused
 from mailblast.event import Disposition
 from mailblast.keys import STATE, dkim_key, keyring
 from mailblast.ledger import Ledger, Pause, Run
@@ -33,6 +33,7 @@ from mailblast.provider import Destinations, Placed
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
 from mailblast.secret import read_secret
 from mailblast.send.enrol import chosen_samples, enrol, take_over_suppressions
+from mailblast.send.ready import Readiness, held_against_the_rules
 from mailblast.suppression import Entry
 from mailblast.throttle import DAY, Today, beyond, seconds_needed
 
@@ -59,6 +60,9 @@ class Request:
     resume_paused: bool = False
     to_me: Address | None = None  # a few samples to this address, and nothing else
     wait: float = 600.0  # seconds, for what is due later
+    overrides: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of rules: why, by their ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Plan:
     to_me: Address | None = None  # a plan of samples
     wait: float = 600.0
     unrendered: int = 0  # rows that were not tried out
+    readiness: Readiness = field(default_factory=Readiness)
 
     def again(self) -> "Plan":
         """The plan after rows were found that cannot be mailed."""
@@ -153,15 +158,10 @@ def used_today(ledger: Ledger, table: Destinations) -> Callable[[str], int]:
 def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
     """A plan, and the lock on its campaign for as long as the block runs.
 
-    Raises Problems, UserError, Refused or LedgerError; then nothing was changed.
+    Raises Problems, UserError, Refused (NotReady) or LedgerError; then nothing was changed.
     """
     workspace = campaigns.find_workspace(request.directory)
     campaign = _as_asked(campaigns.load(request.directory, workspace), request)
-    if faults := compliance(campaign):
-        raise Refused(
-            "\n".join(map(str, faults)),
-            "nothing was sent; complete the settings, then try again",
-        )
     state = workspace / STATE
     if request.rehearse:
         state = state / REHEARSAL
@@ -173,18 +173,28 @@ def prepared(request: Request, told: Told = unheard) -> Iterator[Plan]:
             _take_over_list(workspace / STATE, ledger)
         scope = scope_of(campaign, workspace)
         stack.enter_context(ledger.lock(scope))
-        run, resumed = _find_or_enrol(ledger, campaign, scope, request, told)
+        run, survey = _find_or_enrol(ledger, campaign, scope, request, told)
         stack.callback(_forget_unstarted, ledger, run)
+        readiness = held_against_the_rules(
+            campaign,
+            workspace,
+            ledger,
+            run,
+            survey,
+            practice=request.to_me is not None or campaign.delivery.via == "sandbox",
+            overrides=request.overrides,
+        )
         plan = _plan(ledger, campaign, workspace, run)
         yield replace(
             plan,
-            resumed=resumed,
+            resumed=survey is RESUMED,
             rehearsal=request.rehearse,
             resend_doubtful=request.resend_doubtful,
             resume_paused=request.resume_paused,
             paused=_pauses(ledger, run, request),
             to_me=request.to_me,
             wait=request.wait,
+            readiness=readiness,
         )
 
 
@@ -270,7 +280,8 @@ def scope_of(campaign: Campaign, workspace: Path) -> str:
 
 def _find_or_enrol(
     ledger: Ledger, campaign: Campaign, scope: str, request: Request, told: Told
-) -> tuple[Run, bool]:
+) -> tuple[Run, Survey | Refusal]:
+    """The run, and what was seen of its list while that was enrolled."""
     content = manifest_of(campaign)
     run = ledger.runs.latest(scope)
     new_run = request.new_run
@@ -281,15 +292,26 @@ def _find_or_enrol(
         run = ledger.runs.latest(scope)
     take_over_suppressions(ledger, campaign, scope)
     if request.to_me is not None:
-        samples = partial(chosen_samples, me=request.to_me)
+        chosen = partial(chosen_samples, me=request.to_me)
         return _enrol(
-            ledger, campaign, scope, content, Rows("sample", samples, told)
-        ), False
+            ledger, campaign, scope, content, Rows("sample", chosen, told)
+        ), SAMPLES
     if run is not None and not new_run:
         _same_content(run, content)
         ledger.deliveries.release(run.number)
-        return run, True
-    return _enrol(ledger, campaign, scope, content, Rows("campaign", iter, told)), False
+        return run, RESUMED
+    surveys: list[Survey] = []
+
+    def looked_at(recipients: Recipients) -> Iterator[Row]:
+        surveys.append(Survey(recipients.columns))
+        return surveys[0].over(recipients)
+
+    run = _enrol(ledger, campaign, scope, content, Rows("campaign", looked_at, told))
+    return run, surveys[0]
+
+
+RESUMED = Refusal("it was looked at when the run began")
+SAMPLES = Refusal("these are samples")
 
 
 def _untouched(ledger: Ledger, run: Run) -> bool:

@@ -40,6 +40,7 @@ from mailblast.terminal.words import (
     moment,
     next_steps,
     number,
+    rules_of,
     visible,
     visible_lines,
 )
@@ -147,6 +148,8 @@ class Screen:
         table.add_row("Signed", signed)
         if plan.new_key:
             table.add_row("", f"a practice key was made: {plan.new_key.name}")
+        for line in rules_of(plan.readiness, campaign.directory.name):
+            table.add_row("Rules", line)
         if plan.unrendered:
             table.add_row(
                 "Rendered",

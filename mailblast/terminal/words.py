@@ -11,6 +11,7 @@ from mailblast.ledger import Pause
 from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
+from mailblast.send.ready import Readiness
 from mailblast.send.surge import in_words
 
 STYLE = {
@@ -137,6 +138,17 @@ def in_doubt(doubtful: int, run: str) -> str:
         f"{number(doubtful)} doubtful: `mailblast report {run}` lists them; they are not "
         "sent again unless you say --resend-doubtful."
     )
+
+
+def rules_of(readiness: Readiness, campaign: str) -> list[str]:
+    """What the plan says of the rules: which were overridden, which would stop real mail."""
+    lines = [
+        f"{name} is overridden: {visible(why)}" for name, why in readiness.overrides.items()
+    ]
+    if readiness.blocking:
+        ids = ", ".join(readiness.blocking)
+        lines.append(f"real mail would be refused for {ids}: mailblast check {campaign}")
+    return lines
 
 
 def paused(pause: Pause) -> str:

@@ -16,6 +16,10 @@ SETTINGS = """\
 [sender]
 from = "Example Letters <letters@letters.example.com>"
 postal_address = ["Example Letters", "1 Main Street", "Springfield, IL 62701"]
+[recipients]
+source = "signup"
+[attest]
+CANSPAM-ADDRESS-FORM = {{ by = "The bench", on = 2020-01-01, digest = "8086eb6d26fd28c9" }}
 [message]
 subject = "{{{{ first_name }}}}, the winter programme"
 [unsubscribe]

@@ -1,0 +1,165 @@
+"""What a campaign declares so that `mailblast check` can hold it against the law.
+
+[attest] holds a person's word, with the digest of what it is about; whether that fits is for
+`check` to say.  [check] says which policies hold.  The other keys answer what no program can
+see: what kind of address it is, where the list comes from.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Literal, TypeGuard
+
+from mailblast.campaign import forms
+from mailblast.campaign.forms import Form, Key, choice, listed, matching
+from mailblast.errors import Refusal
+
+ATTEST = "attest"  # a table whose keys are ids of rules
+
+DEFAULT_PACKS = ("can-spam", "bulk-senders", "standards")
+
+_RULE = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)*")
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+_PACK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """Somebody's word for a rule."""
+
+    by: str
+    on: date
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a campaign declares, named as the keys are; `attested` is by the ids of rules."""
+
+    brands: tuple[str, ...]
+    on_behalf_of: str | None
+    postal_address_kind: Literal["street", "usps-po-box", "cmra"]
+    advertisers: tuple[str, ...]
+    offer_ends: date | None
+    sexually_explicit: bool
+    source: Literal["signup", "purchase", "customer", "event", "other"] | None
+    packs: tuple[str, ...]
+    wireless_domains: Path | None
+    attested: Mapping[str, Attestation]
+
+
+def rule_name(name: str) -> Refusal | None:
+    """Why this is no id of a rule; None when it may be one."""
+    return None if _RULE.fullmatch(name) else Refusal("is not the id of a rule")
+
+
+def _attestation(value: object) -> Attestation | Refusal:
+    if not isinstance(value, dict) or set(value) != {"by", "on", "digest"}:
+        return ATTESTATION.refuse()
+    by, on, digest = forms.TEXT.take(value["by"]), value["on"], value["digest"]
+    if isinstance(by, Refusal):
+        return Refusal(f"by {by}")
+    if not _is_day(on):
+        return Refusal(f"on must be {DAY.words}")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        return Refusal("digest must be the 16 hex digits that `mailblast check` prints")
+    return Attestation(by, on, digest)
+
+
+def _is_day(value: object) -> TypeGuard[date]:
+    # In Python a moment is a date too.
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def _day(value: object) -> date | Refusal:
+    return value if _is_day(value) else DAY.refuse()
+
+
+DAY = Form("a date without quotation marks, as 2026-11-24", _day)
+ATTESTATION = Form('`{ by = "Ada Lovelace", on = 2026-11-24, digest = "…" }`', _attestation)
+PACKS = listed(
+    matching(_PACK, "the name of a policy pack: small letters, digits and hyphens", 60),
+    'a list of policy packs, as ["can-spam", "casl"]',
+    least=1,
+)
+
+KEYS = (
+    Key(
+        "sender",
+        "brands",
+        listed(forms.TEXT, "a list of names"),
+        "The names under which you are known: From may carry one of them instead of the "
+        "organisation's.",
+        [],
+    ),
+    Key(
+        "sender",
+        "on_behalf_of",
+        forms.TEXT,
+        "Whom you send for, if their goods are advertised and not yours: it has to be attested "
+        "that their suppression list is imported.",
+        otherwise="yourself",
+    ),
+    Key(
+        "sender",
+        "postal_address_kind",
+        choice("street", "usps-po-box", "cmra"),
+        "What kind of address it is: a street address, a PO box registered with USPS, or a "
+        "private mailbox at a commercial mail receiving agency (16 CFR 316.2(p)).",
+        "street",
+    ),
+    Key(
+        "message",
+        "advertisers",
+        listed(forms.TEXT, "a list of names"),
+        "Whose goods the message advertises, if several persons'; the one of them in `from` is "
+        "its sender (16 CFR 316.2(m)).",
+        [],
+    ),
+    Key(
+        "message",
+        "offer_ends",
+        DAY,
+        'The last day of the offer, where the subject speaks of one ("today only").',
+        otherwise="not declared",
+    ),
+    Key(
+        "message",
+        "sexually_explicit",
+        forms.FLAG,
+        "Whether it is sexually oriented: then it must be labelled so (16 CFR 316.4).",
+        False,
+    ),
+    Key(
+        "recipients",
+        "source",
+        choice("signup", "purchase", "customer", "event", "other"),
+        "Where the list comes from: its people signed up, bought, are customers, or met you "
+        'at an event. "other" has to be attested.',
+        otherwise="not declared",
+    ),
+    Key(
+        "check",
+        "packs",
+        PACKS,
+        "The policy packs that `mailblast check` holds the campaign against.",
+        list(DEFAULT_PACKS),
+    ),
+    Key(
+        "check",
+        "wireless_domains",
+        forms.FILE,
+        "The FCC's list of wireless domains, one a line: commercial mail to them needs "
+        "express prior authorisation (47 CFR 64.3100).",
+        otherwise="not looked at",
+    ),
+    Key(
+        ATTEST,
+        "*",
+        ATTESTATION,
+        "A person's word for the rule of this id; `mailblast check --attest` writes it.",
+        otherwise="nothing is attested",
+    ),
+)

@@ -1,0 +1,136 @@
+"""Is a campaign ready to be sent, and what each rule asks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mailblast import campaign as campaigns
+from mailblast.attest import attest
+from mailblast.campaign import Campaign
+from mailblast.check import Finding, Pack
+from mailblast.check.book import Rule
+from mailblast.cli.base import json_option, put_json
+from mailblast.errors import UserError
+from mailblast.keys import STATE
+from mailblast.ledger import Ledger
+from mailblast.preflight import preflight, surveyed
+from mailblast.preflight.packs import found, rule
+from mailblast.terminal import Screen
+from mailblast.terminal.findings import explain_rule, show_findings
+
+NOT_READY = 4
+
+
+@click.command()
+@click.argument(
+    "campaign",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--pack",
+    "packs",
+    multiple=True,
+    metavar="NAME",
+    help="Hold it against this policy pack instead of those in [check]; may be repeated.",
+)
+@click.option(
+    "--explain", metavar="ID", help="What the rule of this id asks, and who says so."
+)
+@click.option(
+    "--attest",
+    "attested",
+    metavar="ID",
+    help="Write your word for a rule into campaign.toml.",
+)
+@click.option("--by", metavar="NAME", help="Who attests it, with --attest.")
+@json_option
+def check(
+    campaign: Path | None,
+    packs: tuple[str, ...],
+    explain: str | None,
+    attested: str | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Whether CAMPAIGN is ready: by the law, by the receivers' rules, by the standards."""
+    screen = Screen(json=as_json)
+    if explain is not None:
+        _explain(screen, rule(explain), as_json=as_json)
+        return 0
+    if campaign is None:
+        raise click.UsageError("say which CAMPAIGN, or --explain ID")
+    if bool(attested) != bool(by):
+        raise click.UsageError("--attest ID and --by NAME go together")
+    workspace = campaigns.find_workspace(campaign)
+    loaded = campaigns.load(campaign, workspace)
+    with _ledger(workspace) as ledger:
+        findings = preflight(
+            loaded, workspace, ledger, surveyed(loaded, screen.told), packs
+        )
+    if attested and by:
+        _attest(screen, campaign, findings, attested.strip().upper(), by)
+        return 0
+    policies = found(packs or loaded.declared.packs)
+    if as_json:
+        put_json(_document(loaded, policies, findings))
+    else:
+        show_findings(screen, str(campaign), policies, findings)
+    return NOT_READY if any(one.blocks for one in findings) else 0
+
+
+@contextmanager
+def _ledger(workspace: Path) -> Iterator[Ledger | None]:
+    """The workspace's ledger, if there is one: a look begins none."""
+    state = workspace / STATE
+    if not (state / "ledger.db").exists():
+        yield None
+        return
+    ledger = Ledger(state)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _explain(screen: Screen, one: Rule, *, as_json: bool) -> None:
+    if as_json:
+        put_json(asdict(one))
+    else:
+        explain_rule(screen, one)
+
+
+def _attest(
+    screen: Screen, campaign: Path, findings: list[Finding], name: str, by: str
+) -> None:
+    mine = [one for one in findings if one.id == name]
+    if not mine:
+        raise UserError(f"{name}: no pack of this campaign has such a rule")
+    asked = next((one for one in mine if one.digest), mine[0])
+    written = attest(campaign, asked, by, datetime.now().astimezone().date())
+    screen.say(f"wrote into {campaign / 'campaign.toml'}, below [attest]:")
+    screen.say(written)
+
+
+def _document(
+    campaign: Campaign, policies: tuple[Pack, ...], findings: list[Finding]
+) -> dict[str, Any]:
+    return {
+        "campaign": campaign.name,
+        "ready": not any(one.blocks for one in findings),
+        "packs": [
+            {
+                "name": one.name,
+                "title": one.title,
+                "jurisdiction": one.jurisdiction,
+                "sources": [asdict(source) for source in one.sources],
+            }
+            for one in policies
+        ],
+        "findings": [asdict(one) for one in findings],
+    }

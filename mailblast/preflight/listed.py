@@ -1,0 +1,116 @@
+"""Gathering what there is to know of the list, and messages for its telling rows."""
+
+import email
+import email.policy
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mailblast.campaign import Campaign
+from mailblast.check.facts import Messages, Sample, TriedOut
+from mailblast.check.survey import Survey
+from mailblast.compose import Due, Message
+from mailblast.errors import Refusal, UserError
+from mailblast.keys import dkim_key, key_path
+from mailblast.pool.workbench import Workbench, compose
+from mailblast.recipients import Row, open_recipients
+from mailblast.tag import Keyring
+
+TOLD_EVERY = 5_000  # rows
+
+Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
+
+
+def surveyed(campaign: Campaign, told: Told) -> Survey:
+    """Go through the list once.
+
+    Raises UserError for one that cannot be read, or in which nobody can be mailed.
+    """
+    settings = campaign.recipients
+    recipients = open_recipients(
+        settings.file, email=settings.email, encoding=settings.encoding
+    )
+    survey = Survey(recipients.columns)
+    number, bad = 0, None
+    for number, row in enumerate(survey.over(recipients), 1):
+        bad = bad or (row if row.address is None else None)
+        if number % TOLD_EVERY == 0:
+            told("looking at the list", number, None)
+    told("looking at the list", number, number)
+    if not any(survey.telling()):
+        first = f"{settings.file.name}:{bad.line}: {bad.why}" if bad else "it has no rows"
+        raise UserError("nobody in the list can be mailed", first)
+    return survey
+
+
+def messages(
+    campaign: Campaign, workspace: Path, survey: Survey
+) -> tuple[Messages | Refusal, TriedOut | Refusal]:
+    """Compose for the telling rows.  Raises TemplateError for what is wrong for all rows."""
+    # Tags that work are made when a run is; these here belong to nobody.
+    keys = Keyring(0, {0: secrets.token_bytes(32)})
+    bench = Workbench(
+        campaign, survey.columns, "check", keys, _key_if_there(campaign, workspace)
+    )
+    rows = list(survey.telling())
+    composed = compose(bench.composer(), [_due(row) for _, row in rows])
+    samples, refused = [], []
+    for (why, row), found in zip(rows, composed, strict=True):
+        if isinstance(found, Refusal):
+            refused.append(f"row {row.number}: {found}")
+        else:
+            samples.append(_sample(why, row, found))
+    if not rows:
+        nobody = Refusal("nobody in the list can be mailed")
+        return nobody, nobody
+    tried = TriedOut(len(samples), tuple(refused))
+    return Messages(tuple(samples)) if samples else Refusal(refused[0]), tried
+
+
+def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:
+    """The key that signs; a look makes none, and `send` insists on it."""
+    if campaign.dkim is None or not key_path(campaign.dkim, workspace).exists():
+        return None
+    return dkim_key(campaign, workspace)[0]
+
+
+def _due(row: Row) -> Due:
+    assert row.address is not None  # noqa: S101 - only rows with one are telling
+    return Due(
+        delivery=row.number,
+        row=row.number,
+        mailbox=row.address.mailbox,
+        domain=row.address.domain,
+        smtputf8=row.address.smtputf8,
+        cells=row.cells,
+        attempt=1,
+        dated=time.time(),
+    )
+
+
+def _sample(why: str, row: Row, message: Message) -> Sample:
+    parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+    text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    headers = tuple(_headers(message.content))
+    unsubscribe = next((v for name, v in headers if name.lower() == "list-unsubscribe"), "")
+    return Sample(
+        why=why,
+        row=row.number,
+        recipient=message.recipient,
+        content=message.content,
+        headers=headers,
+        subject=str(parsed["subject"] or ""),
+        text=text.get_content() if text else "",
+        html=html.get_content() if html else None,
+        ways_out=tuple(re.findall(r"<([^>]*)>", unsubscribe)),
+    )
+
+
+def _headers(content: bytes) -> Iterator[tuple[str, str]]:
+    """The header fields as they stand there, unfolded (RFC 5322 §2.2.3)."""
+    head = content.partition(b"\r\n\r\n")[0].decode("utf-8", "surrogateescape")
+    for line in re.sub(r"\r\n(?=[ \t])", "", head).split("\r\n"):
+        name, _, value = line.partition(":")
+        yield name, value.strip(" \t")

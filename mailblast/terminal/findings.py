@@ -1,0 +1,159 @@
+"""Showing how a campaign stands with the rules."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from mailblast.check import Finding, Level, Pack, Status
+from mailblast.check.book import Rule, Where
+from mailblast.terminal import Screen
+from mailblast.terminal.words import counted, visible
+
+STYLE = {
+    Status.FAIL: "red",
+    Status.WARN: "yellow",
+    Status.ATTESTED: "green",
+    Status.PASS: "green",
+    Status.SKIP: "dim",
+}
+# What a reader has to do something about comes first.
+ORDER = {status: n for n, status in enumerate(STYLE)}
+
+WHERE = {
+    Where.CHECK: "by mailblast check, before the first message leaves",
+    Where.SETTINGS: "by the settings: nothing else can be written there",
+    Where.LIST: "when the list is read",
+    Where.COMPOSING: "when messages are composed: every one is made so",
+    Where.SENDING: "while sending",
+    Where.IMPORT: "when mail that came back is taken in",
+    Where.UNSUBSCRIBE: "by the suppression list",
+    Where.WEB: "by the unsubscribe endpoint",
+    Where.NOWHERE: "not yet enforced",
+}
+
+WIDEST = 92
+MOST_NAMED = 20  # rules that were not looked at for one reason
+
+
+def show_findings(
+    screen: Screen, campaign: str, packs: Sequence[Pack], findings: Sequence[Finding]
+) -> None:
+    """All findings: what fails first, and last whether the campaign is ready."""
+    looked_at = [one for one in findings if one.status is not Status.SKIP]
+    for chapter in _chapters(looked_at):
+        screen.say(chapter, "bold")
+        mine = (one for one in looked_at if one.chapter == chapter)
+        for finding in sorted(mine, key=_urgency):
+            _show(screen, campaign, finding)
+        screen.say()
+    _show_skipped(screen, findings)
+    _show_packs(screen, packs)
+    _show_sum(screen, campaign, findings)
+
+
+def _urgency(finding: Finding) -> tuple[int, int]:
+    return ORDER[finding.status], list(Level).index(finding.level)
+
+
+def _chapters(findings: Sequence[Finding]) -> list[str]:
+    """Those with the most urgent findings first."""
+    first: dict[str, tuple[int, int]] = {}
+    for one in findings:
+        first[one.chapter] = min(_urgency(one), first.get(one.chapter, _urgency(one)))
+    return sorted(first, key=lambda chapter: first[chapter])
+
+
+def _show(screen: Screen, campaign: str, finding: Finding) -> None:
+    style = STYLE[finding.status]
+    if finding.status in (Status.PASS, Status.ATTESTED):
+        screen.say(visible(f"  {finding.status} {finding.id}: {finding.evidence}"), style)
+        return
+    # A fail that lets mail leave is told from one that does not.
+    harmless = finding.status is Status.FAIL and not finding.blocks
+    level = f" ({finding.level})" if harmless else ""
+    screen.say(f"  {finding.status.upper()} {finding.id}{level}", style)
+    for what, text in (("", finding.message), ("seen: ", finding.evidence)):
+        if text:
+            _paragraph(screen, f"{what}{text}")
+    _paragraph(screen, f"do: {finding.fix or 'see the source of the rule'}")
+    if finding.digest:
+        # In one piece, so that it can be copied.
+        by = f'--attest {finding.id} --by "Your Name"'
+        screen.say(f"    run: mailblast check {visible(campaign)} {by}")
+
+
+def _paragraph(screen: Screen, text: str, indent: str = "    ") -> None:
+    width = max(min(screen.out.width, WIDEST), 30)
+    for line in textwrap.wrap(
+        visible(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ):
+        screen.say(line)
+
+
+def _show_skipped(screen: Screen, findings: Sequence[Finding]) -> None:
+    """What was not looked at, and why: the rules of each reason together."""
+    reasons: dict[str, list[str]] = {}
+    for one in findings:
+        if one.status is Status.SKIP:
+            reasons.setdefault(one.evidence, []).append(one.id)
+    if not reasons:
+        return
+    screen.say("Not looked at", "bold")
+    for why, ids in reasons.items():
+        named = ", ".join(ids) if len(ids) <= MOST_NAMED else f"{len(ids)} rules (--json)"
+        _paragraph(screen, f"{why}: {named}", "  ")
+    screen.say()
+
+
+def _show_packs(screen: Screen, packs: Sequence[Pack]) -> None:
+    for pack in packs:
+        dates = ", ".join(sorted({one.date for one in pack.sources}))
+        _paragraph(
+            screen,
+            f"{pack.name}: {pack.title} ({pack.jurisdiction}); sources: {dates}",
+            "",
+        )
+
+
+def _show_sum(screen: Screen, campaign: str, findings: Sequence[Finding]) -> None:
+    counts = Counter(one.status for one in findings)
+    said = ", ".join(f"{counts[one]} {one}" for one in ORDER if counts[one])
+    blocking = sorted({one.id for one in findings if one.blocks})
+    screen.say(f"{said}.")
+    if blocking:
+        rules = counted(len(blocking), "rule")
+        _paragraph(
+            screen, f"Not ready: {rules} of level error fail: {', '.join(blocking)}", ""
+        )
+        return
+    screen.say(f"Ready: mailblast send {visible(campaign)}", "green")
+
+
+def explain_rule(screen: Screen, rule: Rule) -> None:
+    """One rule: what it asks, who says so, and where it is enforced."""
+    screen.say(rule.id, "bold")
+    for line in explained(rule):
+        _paragraph(screen, line, "")
+
+
+def explained(rule: Rule) -> Iterator[str]:
+    """What is to be said of a rule, a paragraph each."""
+    yield rule.asks
+    yield f"Chapter: {rule.chapter}. Level: {rule.level}."
+    yield f"Source: {rule.source}"
+    yield (
+        "[V] was read in a copy of the text itself, [S] in a second source that quotes it, "
+        "[M] is from memory."
+    )
+    yield f"Enforced: {WHERE[rule.where]}."
+    if rule.test:
+        yield f"Proven by: {rule.test}"
+    if rule.message:
+        yield f"Says: {rule.message}"
+    if rule.fix:
+        yield f"To do: {rule.fix}"
