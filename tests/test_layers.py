@@ -32,10 +32,13 @@ LAYERS = [
     "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
     "tie", "judging",
-    "mx", "mtasts", "dane",
+    "mx", "mtasts", "dane", "spf.record", "spf", "dmarc", "keyrecord", "reverse",
+    "blocklist",
     "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
     "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
-    "check.subject", "check.wayout", "check.consent", "check", "check.policies",
+    "check.subject", "check.wayout", "check.consent",
+    "check.published", "check.answers", "check.volume", "check.envelope", "check.signature",
+    "check.alignment", "check.hosts", "check.standing", "check", "check.policies", "zone",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
@@ -48,15 +51,15 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
-    "preflight.packs", "preflight.listed", "preflight", "attest",
+    "preflight.packs", "preflight.listed", "preflight.published", "preflight", "attest",
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
     "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal", "terminal.findings",
-    "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.bounces",
+    "terminal", "terminal.findings", "terminal.zone",
+    "cli.base", "cli.making", "cli.check", "cli.zone", "cli.sending", "cli.account", "cli.bounces",
     "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
 ]
 # fmt: on

@@ -374,4 +374,13 @@ def _thresholds(settings: Settings) -> Thresholds:
 def _check(settings: Settings) -> CheckSettings:
     attested = {path[0]: setting.value for path, setting in settings.below(ATTEST)}
     wireless = settings.path("check", "wireless_domains")
-    return CheckSettings(settings.get("check", "packs"), wireless, attested)
+    return CheckSettings(
+        packs=settings.get("check", "packs"),
+        wireless_domains=wireless,
+        attested=attested,
+        dns=settings.get("check", "dns"),
+        sending_addresses=settings.get("check", "sending_addresses") or (),
+        spf_include=settings.get("check", "spf_include") or "",
+        dnsbl=settings.get("check", "dnsbl"),
+        dnsbl_domains=settings.get("check", "dnsbl_domains"),
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from mailblast.campaign import forms
+from mailblast.campaign import forms, ip
 from mailblast.campaign.forms import Form, Key, choice, listed, matching
 from mailblast.errors import Refusal
 
@@ -40,6 +40,11 @@ class CheckSettings:
     packs: tuple[str, ...]
     wireless_domains: Path | None
     attested: Mapping[str, Attestation]
+    dns: bool
+    sending_addresses: tuple[str, ...]
+    spf_include: str
+    dnsbl: tuple[str, ...]
+    dnsbl_domains: tuple[str, ...]
 
 
 def rule_name(name: str) -> Refusal | None:
@@ -66,6 +71,8 @@ PACKS = listed(
     'a list of policy packs, as ["can-spam", "casl"]',
     least=1,
 )
+
+_ZONES = listed(forms.DOMAIN, "a list of domains")
 
 KEYS = (
     Key(
@@ -106,6 +113,43 @@ KEYS = (
         "The FCC's list of wireless domains, one a line: commercial mail to them needs "
         "express prior authorisation (47 CFR 64.3100).",
         otherwise="not looked at",
+    ),
+    Key(
+        "check",
+        "dns",
+        forms.FLAG,
+        "Whether the DNS is asked what is published for your domains and addresses. "
+        "`--no-dns` does without once.",
+        True,
+    ),
+    Key(
+        "check",
+        "sending_addresses",
+        ip.ADDRESSES,
+        "The addresses from which your mail reaches the world: yours, or your relay's.",
+        otherwise='[delivery] source with via = "direct"; else they are not known',
+    ),
+    Key(
+        "check",
+        "spf_include",
+        forms.DOMAIN,
+        "The domain that your relay's operator wants included in your SPF record.",
+        otherwise="none",
+    ),
+    Key(
+        "check",
+        "dnsbl",
+        _ZONES,
+        "The block lists that are asked for your sending addresses (RFC 5782), as "
+        "zen.spamhaus.org.",
+        [],
+    ),
+    Key(
+        "check",
+        "dnsbl_domains",
+        _ZONES,
+        "The block lists that are asked for your domains, as dbl.spamhaus.org.",
+        [],
     ),
     Key(
         ATTEST,

@@ -7,7 +7,19 @@ its own.
 from functools import partial
 from importlib.resources import files
 
-from mailblast.check import consent, scope, sender, subject, wayout
+from mailblast.check import (
+    alignment,
+    consent,
+    envelope,
+    hosts,
+    scope,
+    sender,
+    signature,
+    standing,
+    subject,
+    volume,
+    wayout,
+)
 from mailblast.check.pack import Check, Pack, read_pack
 
 CHECKS: dict[str, Check] = {
@@ -16,6 +28,12 @@ CHECKS: dict[str, Check] = {
     **subject.CHECKS,
     **wayout.CHECKS,
     **consent.CHECKS,
+    **volume.CHECKS,
+    **envelope.CHECKS,
+    **signature.CHECKS,
+    **alignment.CHECKS,
+    **hosts.CHECKS,
+    **standing.CHECKS,
 }
 
 

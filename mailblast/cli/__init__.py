@@ -25,6 +25,7 @@ from mailblast.cli.explain import explain
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
+from mailblast.cli.zone import dns
 from mailblast.errors import MailblastError
 from mailblast.terminal import Screen
 
@@ -86,6 +87,7 @@ for command in (
         init,
         preview,
         check,
+        dns,
         send,
         report,
         show,
