@@ -126,14 +126,14 @@ def _spf(facts: Facts) -> Iterator[Entry]:
 
 def _terms(facts: Facts) -> list[str]:
     """The mechanisms that let everybody send who is known to."""
-    include = facts.campaign.check.spf_include
+    include = facts.campaign.declared.spf_include
     terms = [f"ip{ip_address(ip).version}:{ip}" for ip in sending_addresses(facts.campaign)]
     return terms + ([f"include:{include}"] if include else [])
 
 
 def _lacking(facts: Facts, spf: Spf) -> list[str]:
     """The mechanisms that the published record would need."""
-    wanted = facts.campaign.check.spf_include
+    wanted = facts.campaign.declared.spf_include
     terms = [
         f"ip{ip_address(ip).version}:{ip}"
         for ip, found in spf.results.items()

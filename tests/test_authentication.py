@@ -28,7 +28,7 @@ SPF = 'shop.example. TXT "v=spf1 ip4:192.0.2.0/24 -all"\n'
 
 def published(text, made=None, *more, kinds=(Spf, DkimKey, Dmarc)):
     """The facts, if this is what the DNS has."""
-    made = made or campaign(check={"sending_addresses": (IP,)})
+    made = made or campaign(declared={"sending_addresses": (IP,)})
     groups = [told(text, ASKINGS[kind](made)) for kind in kinds]
     return facts(made, *(one for one in groups if one is not None), *more)
 
@@ -96,7 +96,7 @@ def test_spf_permits_the_sending_addresses(text, expected):
 
 def test_each_sending_address_counts():
     """One that is forgotten fails, beside one that passes."""
-    both = campaign(check={"sending_addresses": (IP, "2001:db8::1")})
+    both = campaign(declared={"sending_addresses": (IP, "2001:db8::1")})
 
     assert spf("BULK-SPF", SPF, both) == ["pass", "fail"]
 
@@ -105,7 +105,7 @@ def test_a_relay_is_included():
     """Where only the relay knows its addresses, its record has to be included."""
     relay = campaign(
         delivery={"via": "relay", "host": "smtp.relay.example"},
-        check={"spf_include": "spf.relay.example"},
+        declared={"spf_include": "spf.relay.example"},
     )
     theirs = 'spf.relay.example. TXT "v=spf1 ip4:198.51.100.0/24 -all"\n'
     ours = 'shop.example. TXT "v=spf1 include:{} -all"\n'
@@ -205,7 +205,7 @@ def key_zone(text):
 
 def keyed(text, ours=None, algorithm="rsa-sha256", **more):
     """A campaign that signs, what the DNS has under its key's name, and its own key."""
-    made = campaign(check={"sending_addresses": (IP,)}, **more)
+    made = campaign(declared={"sending_addresses": (IP,)}, **more)
     made = signing(made, algorithm)
     key = ours or signer()
     return published(text, made, OwnKey(key.public, key.record()), message(key))

@@ -19,7 +19,7 @@ POINTER6 = (
 
 def statuses(rule, text, made=None, pack=BULK):
     """The statuses of a rule if this is what the DNS has."""
-    made = made or campaign(check={"sending_addresses": (IP,)})
+    made = made or campaign(declared={"sending_addresses": (IP,)})
     groups = [told(text, ASKINGS[kind](made)) for kind in (Reverses, EhloName, Domains)]
     found = findings(rule, facts(made, *(one for one in groups if one)), pack)
     return [str(one.status) for one in found]
@@ -45,7 +45,7 @@ def test_reverse_dns_is_confirmed(text, expected):
 
 def test_each_address_has_its_name():
     """Also that of IPv6, however it is written."""
-    both = campaign(check={"sending_addresses": (IP, IP6)})
+    both = campaign(declared={"sending_addresses": (IP, IP6)})
     six = POINTER6.format("mail.shop.example.") + "mail.shop.example. AAAA 2001:DB8:0::1\n"
 
     assert statuses("BULK-PTR", POINTER + BACK, both) == ["pass", "fail"]
@@ -55,7 +55,7 @@ def test_each_address_has_its_name():
 def test_a_relays_address_is_not_known():
     """Unless somebody says it."""
     relay = {"via": "relay", "host": "smtp.relay.example"}
-    known = campaign(delivery=relay, check={"sending_addresses": (IP,)})
+    known = campaign(delivery=relay, declared={"sending_addresses": (IP,)})
 
     assert statuses("BULK-PTR", POINTER + BACK, campaign(delivery=relay)) == ["skip"]
     assert statuses("BULK-PTR", POINTER + BACK, known) == ["pass"]

@@ -10,7 +10,7 @@ from mailblast.check.published import ASKINGS, Dmarc, Listings, Logo, Transport
 
 STANDARDS = "standards"
 LISTS = campaign(
-    check={
+    declared={
         "sending_addresses": ("192.0.2.1",),
         "dnsbl": ("zen.test",),
     }
@@ -63,7 +63,7 @@ def test_what_a_list_says():
 
 def test_block_lists_of_ipv6():
     """Nibbles, and a test entry of their own."""
-    six = campaign(check={"sending_addresses": ("2001:db8::1",), "dnsbl": ("zen.test",)})
+    six = campaign(declared={"sending_addresses": ("2001:db8::1",), "dnsbl": ("zen.test",)})
     name = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.zen.test."
 
     assert statuses("DNS-BLOCKLIST", SIX, (Listings,), six) == ["pass"]
@@ -75,7 +75,7 @@ def test_block_lists_of_ipv6():
 
 def test_block_lists_of_domains():
     """From, return path and unsubscribe links, each domain once."""
-    made = campaign(check={"dnsbl_domains": ("dbl.test",)})
+    made = campaign(declared={"dnsbl_domains": ("dbl.test",)})
     there = "test.dbl.test. A 127.0.1.2\n"
     listed = "u.shop.example.dbl.test. A 127.0.1.2\n"
 
@@ -159,7 +159,7 @@ def test_the_mark_of_the_certified():
     assert says(rule, facts(headed()), STANDARDS).status == "pass"
     assert asked.status == "warn"
     word = attested(rule, asked.digest)
-    given = replace(marked, check=replace(marked.check, **word))
+    given = replace(marked, declared=replace(marked.declared, **word))
     assert says(rule, facts(given), STANDARDS).status == "attested"
 
 

@@ -36,7 +36,7 @@ def _resolver(value: object) -> str | Refusal:
 
 
 def _addresses(value: object) -> tuple[str, ...] | Refusal:
-    if not isinstance(value, list) or not 0 < len(value) <= MAX_ITEMS:
+    if not isinstance(value, list) or len(value) > MAX_ITEMS:
         return ADDRESSES.refuse()
     taken = tuple(dict.fromkeys(address for one in value if (address := _ip(one))))
     return taken if len(taken) == len(value) else ADDRESSES.refuse()

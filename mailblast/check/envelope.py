@@ -28,7 +28,7 @@ def permits(facts: Facts) -> Iterator[Verdict]:
     if not records(spf.found.records):
         yield failed("no record", domain=spf.domain, problem="there is no record")
         return
-    wanted = facts.campaign.check.spf_include
+    wanted = facts.campaign.declared.spf_include
     if wanted:
         yield _included(spf, wanted)
     for ip, found in spf.results.items():

@@ -17,8 +17,8 @@ from mailblast.mx import allowed, merged
 
 def sending_addresses(campaign: Campaign) -> tuple[str, ...]:
     """The addresses that mail comes from, as the world sees them; none if not known."""
-    if campaign.check.sending_addresses or campaign.delivery.via != "direct":
-        return campaign.check.sending_addresses
+    if campaign.declared.sending_addresses or campaign.delivery.via != "direct":
+        return campaign.declared.sending_addresses
     # An address that is not on the public Internet is translated on the way.
     return tuple(address for address in campaign.delivery.source if allowed(address))
 
@@ -215,8 +215,8 @@ def _logo(campaign: Campaign) -> Asking[Logo]:
 
 def _listings(campaign: Campaign) -> Asking[Listings | None]:
     addresses, names = sending_addresses(campaign), _named(campaign)
-    asked = [(one, ip) for one in campaign.check.dnsbl for ip in addresses]
-    asked += [(one, name) for one in campaign.check.dnsbl_domains for name in names]
+    asked = [(one, ip) for one in campaign.declared.dnsbl for ip in addresses]
+    asked += [(one, name) for one in campaign.declared.dnsbl_domains for name in names]
     if not asked:
         return None
     return Listings((yield from together(tuple(listing(*pair) for pair in asked))))

@@ -72,7 +72,7 @@ def check(
     workspace = campaigns.find_workspace(campaign)
     loaded = campaigns.load(campaign, workspace)
     if no_dns:
-        loaded = replace(loaded, check=replace(loaded.check, dns=False))
+        loaded = replace(loaded, declared=replace(loaded.declared, dns=False))
     with _ledger(workspace) as ledger:
         findings = preflight(
             loaded, workspace, ledger, surveyed(loaded, screen.told), packs
@@ -80,7 +80,7 @@ def check(
     if attested and by:
         _attest(screen, campaign, findings, attested.strip().upper(), by)
         return 0
-    policies = found(packs or loaded.check.packs)
+    policies = found(packs or loaded.declared.packs)
     if as_json:
         put_json(_document(loaded, policies, findings))
     else:

@@ -28,7 +28,7 @@ def published(campaign: Campaign, *, bidden: bool = False) -> Mapping[type, obje
     """
     if not bidden and campaign.delivery.via == "sandbox":
         return dict.fromkeys(ASKINGS, PRACTICE)
-    if not bidden and not campaign.check.dns:
+    if not bidden and not campaign.declared.dns:
         return dict.fromkeys(ASKINGS, NOT_ASKED)
     try:
         resolver = Resolver(campaign.delivery.resolver)
