@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from contextlib import contextmanager
 
 from commands import SETTINGS, letter, ok
@@ -155,6 +154,106 @@ def test_signatures_of_the_zone_that_are_wrong(tmp_path):
     assert "DNSSEC" in evidence
 
 
+# --- A sender who has got everything wrong ------------------------------------------------
+
+# What `check` says of such a one; the other rules of the DNS have their cases elsewhere.
+MISCONFIGURED = {
+    "BULK-SPF": "fail",
+    "SPF-LOOKUPS": "fail",
+    "SPF-SYNTAX": "warn",
+    "SPF-HARDFAIL": "warn",
+    "BULK-DKIM": "fail",
+    "DKIM-KEY": "fail",
+    "BULK-DMARC": "warn",
+    "BULK-ALIGN": "warn",
+    "DMARC-REJECT-SPFONLY": "fail",
+    "RP-ALIGN": "warn",
+    "BULK-FROM-IMPERSONATE": "fail",
+    "BULK-PTR": "fail",
+    "BULK-PTR-GENERIC": "warn",
+    "SMTP-EHLO-NAME": "fail",
+    "BULK-DOMAIN-SOA": "fail",
+    "RP-VERP": "fail",
+    "BULK-REPLYABLE": "fail",
+    "DNS-BLOCKLIST": "fail",
+    "DNS-MTASTS": "warn",
+    "TLS-RPT": "warn",
+    "DNS-BIMI": "fail",
+    "HDR-CSA": "warn",
+    "HDR-VBR": "warn",
+}
+# These need a long list, or that one of two is right.
+APART = {"BULK-THRESHOLD", "BULK-ALIGN-BOTH"}
+
+WRONG = """\
+[sender]
+from = "Example Shop <news@shop.example>"
+return_path = "bounces@other.example"
+postal_address = ["Example Shop Ltd", "Main Road 7", "1234 Town"]
+[message]
+subject = "News for {{ name }}"
+[message.headers]
+X-CSA-Complaints = "csa-complaints@eco.de"
+VBR-Info = "md=shop.example; mc=all; mv=vouch.example"
+[unsubscribe]
+url = "https://u.shop.example/u"
+[dkim]
+domain = "d.shop.example"
+selector = "mb1"
+[check]
+sending_addresses = ["192.0.2.1"]
+dnsbl = ["zen.example"]
+[delivery]
+via = "direct"
+ehlo = "mail.shop.example"
+"""
+OLD_KEY = (
+    "v=DKIM1; k=rsa; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4"
+    "p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit+CqvjWYzvQwECAwEAAQ=="
+)
+WRONG_ZONE = {
+    ("other.example", "TXT"): f'"v=spf1 ptr {"a:mx.other.example " * 10}-all"',
+    ("mx.other.example", "A"): "198.51.100.1",
+    ("mb1._domainkey.d.shop.example", "TXT"): f'"{OLD_KEY}"',
+    ("_dmarc.shop.example", "TXT"): '"v=DMARC1; p=reject; adkim=s"',
+    ("1.2.0.192.in-addr.arpa", "PTR"): "adsl-192-0-2-1.isp.example.",
+    ("shop.example", "SOA"): "ns.shop.example. h.shop.example. 1 2 3 4 5",
+    ("shop.example", "MX"): "0 .",
+    (
+        "default._bimi.shop.example",
+        "TXT",
+    ): '"v=BIMI1; l=http://shop.example/l.svg; a=https://shop.example/v.pem"',
+    ("2.0.0.127.zen.example", "A"): "127.0.0.2",
+    ("1.2.0.192.zen.example", "A"): "127.0.0.4",
+}
+
+
+def test_a_sender_with_every_fault(tmp_path):
+    """Exactly those rules that are broken, and no other of the DNS."""
+    with scripted(WRONG_ZONE) as dns:
+        toml = WRONG + f'resolver = "{dns.server}"\n'
+        letter(tmp_path, PEOPLE, campaign_toml=toml)
+        path = tmp_path / ".mailblast/keys/d.shop.example.mb1.pem"
+        path.parent.mkdir(parents=True)
+        new_dkim_key("d.shop.example", "mb1", "rsa-sha256", path)
+        words = (
+            "check",
+            "letter",
+            "--json",
+            "--pack",
+            "bulk-senders",
+            "--pack",
+            "standards",
+        )
+        findings = ok(tmp_path, *words, status=4).json["findings"]
+
+    wrong = {
+        one["id"]: one["status"] for one in findings if one["status"] in ("fail", "warn")
+    }
+    assert {rule: wrong.get(rule) for rule in MISCONFIGURED} == MISCONFIGURED
+    assert APART.isdisjoint(wrong)
+
+
 # --- Servers that answer as they should not -----------------------------------------------
 
 
@@ -208,20 +307,17 @@ def test_answers_that_go_wrong(tmp_path):
 
 
 def test_nobody_answers(tmp_path):
-    """Offline, or behind a dead resolver: all is skipped, and it does not take long."""
+    """Offline, or behind a dead resolver: all is skipped, and it ends."""
     script = dict.fromkeys(
         (("shop.example", kind) for kind in ("TXT", "MX", "SOA")), silence
     )
     with scripted(script) as dns:
         dns.script = _Silent()
         campaign(tmp_path, dns.server)
-        begun = time.monotonic()
         seen = found(tmp_path)
-        took = time.monotonic() - begun
 
     assert {rule: seen[rule][0] for rule in DNS_RULES} == dict.fromkeys(DNS_RULES, "skip")
     assert "the DNS" in seen["BULK-SPF"][1]
-    assert took < 100  # bounded at all; the limit itself is a figure in preflight.published
 
 
 class _Silent(dict):

@@ -68,7 +68,8 @@ def _related(name: str, domain: str) -> bool:
 def ehlo(facts: Facts) -> Verdict:
     """SMTP-EHLO-NAME: the name in EHLO is there, and is that of a sending address."""
     if facts.campaign.delivery.via != "direct":
-        return skipped("the relay says EHLO to the world, not we")
+        via = facts.campaign.delivery.via
+        return skipped(f'via = "{via}": the name in EHLO that receivers see is not ours')
     found = facts.of(EhloName)
     addresses = found.addresses
     if addresses.failure and addresses.failure.transient:
