@@ -4,10 +4,13 @@ The cases follow the meaning of the published test suite; they are our own.
 """
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from told import Zone, told, zone
 
 from mailblast.errors import Refusal
-from mailblast.spf import MAX_LOOKUPS, evaluated, surveyed
+from mailblast.lookup import Failure, Lookup, Question
+from mailblast.spf import MAX_LOOKUPS, Result, evaluated, surveyed
 from mailblast.spf.record import parse
 
 spf = pytest.importorskip("spf")
@@ -364,3 +367,29 @@ def test_a_survey_goes_on_after_a_fault():
 def test_a_record_without_end():
     """What is too long to be meant is refused, before it is gone through."""
     assert isinstance(parse("v=spf1 " + "a " * 5_000), Refusal)
+
+
+PIECES = (
+    *("a", "mx", "ptr", "all", "include", "ip4", "ip6", "redirect", "exp", "exists", ":"),
+    *("/", "//", "=", "%", "{", "}", "d", "i", "r", "0", "9", ".", "-", "~", "?", " "),
+    *("192.0.2.1", "::1", "b.example", "%{i}", "%{ir2-}", "\x1b", "é"),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=14))
+def test_whatever_stands_there(pieces):
+    """A record is a stranger's: it gets a result, and no more than the limit is asked."""
+    text = "v=spf1 " + "".join(pieces)
+    asked: list[Question] = []
+
+    def strangers(question: Question) -> Lookup:
+        asked.append(question)
+        if question == Question("TXT", DOMAIN):
+            return Lookup((text,))
+        return Lookup(failure=list(Failure)[len(question.name) % len(Failure)])
+
+    found = told(strangers, evaluated(IP, DOMAIN, "ann@a.example", "h.example"))
+
+    assert found.result in Result
+    assert len(asked) < 3 * MAX_LOOKUPS

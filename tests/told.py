@@ -10,6 +10,7 @@ A line is a name, a type, and the record as zone files have it, or `!` and the n
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import dns.rdata
@@ -29,15 +30,20 @@ def zone(text: str) -> Zone:
     return found
 
 
-def told(text: str | Zone, asking: Asking[Any], asked: list[Question] | None = None) -> Any:
-    """What an `Asking` finds in a zone; its questions are added to `asked`."""
-    lines = zone(text) if isinstance(text, str) else text
+def told(
+    text: str | Callable[[Question], Lookup[Any]],
+    asking: Asking[Any],
+    asked: list[Question] | None = None,
+) -> Any:
+    """What an `Asking` finds in a zone, or by a function that answers; its questions are
+    added to `asked`."""
+    reply = partial(answer, zone(text)) if isinstance(text, str) else text
     try:
         questions = next(asking)
         while True:
             if asked is not None:
                 asked += questions
-            questions = asking.send(tuple(answer(lines, one) for one in questions))
+            questions = asking.send(tuple(map(reply, questions)))
     except StopIteration as end:
         return end.value
 
