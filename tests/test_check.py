@@ -269,7 +269,7 @@ def test_ready(tmp_path: Path) -> None:
     done = ok(tmp_path, "check", "letter")
 
     assert "attested CANSPAM-ADDRESS-FORM" in done.out
-    assert "FAIL" not in done.out
+    assert "  FAIL" not in done.out
     assert done.out.rstrip().endswith("Ready: mailblast send letter")
     assert not (tmp_path / ".mailblast").exists()
 

@@ -15,7 +15,7 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.declared", "campaign.ip", "campaign.limits", "campaign.keys",
+    "campaign.forms", "campaign.ip", "campaign.declared", "campaign.limits", "campaign.keys",
     "campaign.suppression", "campaign.source", "campaign.imap", "campaign.settings",
     "campaign.providers", "campaign.files", "campaign.checks", "campaign",
     "campaign.manifest", "campaign.example",

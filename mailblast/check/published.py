@@ -187,8 +187,12 @@ def _domains(campaign: Campaign) -> Asking[Domains]:
 
 
 def _domain(name: str) -> Asking[Domain]:
-    kinds = ("SOA", "MX", "A", "AAAA")
-    soa, mx, *both = yield tuple(Question(kind, name) for kind in kinds)
+    soa, mx, *both = yield (
+        Question("SOA", name),
+        Question("MX", name),
+        Question("A", name),
+        Question("AAAA", name),
+    )
     return Domain(name, soa, mx, merged(*both))
 
 
