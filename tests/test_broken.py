@@ -59,6 +59,7 @@ BREAKS = {
     "CANSPAM-OPTOUT-NOTICE": "fail",
     "CANSPAM-OPTOUT-REPLY": "fail",
     "CANSPAM-AD-IDENT": "warn",
+    "BULK-REPLYABLE": "warn",
     "CANSPAM-ADDRESS": "fail",
     "CANSPAM-ADDRESS-FORM": "fail",
     "CANSPAM-MULTISENDER": "fail",
