@@ -52,6 +52,8 @@ subject = "News for {{ name }}"
 [unsubscribe]
 url = "https://u.shop.example/u"
 mailto = "leave@shop.example"
+[check]
+dns = false
 """ % (date.today() - timedelta(days=2))
 SANDBOX = """\
 [delivery]

@@ -36,15 +36,17 @@ REAL = relay(9, 1)  # nobody listens there; what is refused never gets so far
 
 
 def test_every_rule_is_in_the_book():
-    """159 rules, those of the standard work that this one was written from."""
-    assert len(book.rules()) == 159
+    """159 rules, those of the standard work that this one was written from, and two more."""
+    ours = {rule.id: rule.level for rule in book.rules().values()}
+    assert len(ours) == 161
+    del ours["DNS-BLOCKLIST"], ours["DNS-MTASTS"]
     if RULES.exists():
         wanted = re.findall(
             r"^#### ([A-Z0-9-]+) +\| (\w+) ",
             RULES.read_text(encoding="utf-8"),
             re.MULTILINE,
         )
-        assert wanted[1:] == [(rule.id, rule.level) for rule in book.rules().values()]
+        assert wanted[1:] == list(ours.items())
 
 
 @pytest.mark.parametrize("rule", book.rules().values(), ids=lambda rule: rule.id)
@@ -229,7 +231,8 @@ def acme(tmp_path: Path) -> dict[str, str]:
 
 def test_a_company_adds_its_own_pack(tmp_path: Path, acme: dict[str, str]) -> None:
     """It is found by its entry point, named in [check], explained, and stands beside ours."""
-    letter(tmp_path, PEOPLE, delivery=REAL + '[check]\npacks = ["can-spam", "acme"]\n')
+    toml = SETTINGS.replace("[check]\n", '[check]\npacks = ["can-spam", "acme"]\n') + REAL
+    letter(tmp_path, PEOPLE, campaign_toml=toml)
     ended = ok(tmp_path, "check", "letter", env=acme, program=PROGRAM, status=4)
 
     assert "FAIL ACME-FROM" in ended.out
@@ -266,7 +269,7 @@ def test_ready(tmp_path: Path) -> None:
     done = ok(tmp_path, "check", "letter")
 
     assert "attested CANSPAM-ADDRESS-FORM" in done.out
-    assert "FAIL" not in done.out
+    assert "  FAIL" not in done.out
     assert done.out.rstrip().endswith("Ready: mailblast send letter")
     assert not (tmp_path / ".mailblast").exists()
 

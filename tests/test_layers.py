@@ -15,7 +15,7 @@ LAYERS = [
     # words: the nouns everyone shares
     "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
-    "campaign.forms", "campaign.declared", "campaign.ip", "campaign.limits", "campaign.keys",
+    "campaign.forms", "campaign.ip", "campaign.declared", "campaign.limits", "campaign.keys",
     "campaign.suppression", "campaign.source", "campaign.imap", "campaign.settings",
     "campaign.providers", "campaign.files", "campaign.checks", "campaign",
     "campaign.manifest", "campaign.example",
@@ -34,11 +34,14 @@ LAYERS = [
     "bounce.naming", "bounce.plaintext", "bounce.dsn", "bounce.feedback",
     "bounce.aggregate", "bounce.ses", "bounce.autoreply", "bounce",
     "tie", "judging",
-    "mx", "mtasts", "dane",
+    "mx", "mtasts", "dane", "spf.record", "spf", "dmarc", "keyrecord", "reverse",
+    "blocklist",
     "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
     "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
     "check.subject", "check.wayout", "check.consent", "check.identity",
-    "check.deadlines", "check.rendering", "check", "check.policies",
+    "check.deadlines", "check.rendering", "check.published", "check.answers",
+    "check.volume", "check.envelope", "check.signature", "check.alignment", "check.hosts",
+    "check.standing", "check", "check.policies", "zone",
     # edges: files, the network and the database
     "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
@@ -53,15 +56,15 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
-    "preflight.packs", "preflight.listed", "preflight", "attest",
+    "preflight.packs", "preflight.listed", "preflight.published", "preflight", "attest",
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "intake", "preview", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal.history", "terminal", "terminal.findings",
-    "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.source",
+    "terminal.history", "terminal", "terminal.findings", "terminal.zone",
+    "cli.base", "cli.making", "cli.check", "cli.zone", "cli.sending", "cli.account", "cli.source",
     "cli.importing", "cli.bounces", "cli.history", "cli.explain", "cli.destinations",
     "cli.optout", "cli", "__main__",
 ]

@@ -16,7 +16,10 @@ from typing import Any
 from mailblast.check.finding import Level
 
 # In the order in which they are shown.
-CHAPTERS = ("canspam", "bulk", "standards", "jurisdictions", "autoreply", "bounces")
+CHAPTERS = (
+    *("canspam", "bulk", "standards", "jurisdictions", "autoreply", "bounces"),
+    "dns",
+)
 
 NOTHING_TO_DO = "Nothing to do: mailblast sees to it."
 

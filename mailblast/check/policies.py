@@ -8,13 +8,19 @@ from functools import partial
 from importlib.resources import files
 
 from mailblast.check import (
+    alignment,
     consent,
     deadlines,
+    envelope,
+    hosts,
     identity,
     rendering,
     scope,
     sender,
+    signature,
+    standing,
     subject,
+    volume,
     wayout,
 )
 from mailblast.check.pack import Check, Pack, read_pack
@@ -28,6 +34,12 @@ CHECKS: dict[str, Check] = {
     **identity.CHECKS,
     **deadlines.CHECKS,
     **rendering.CHECKS,
+    **volume.CHECKS,
+    **envelope.CHECKS,
+    **signature.CHECKS,
+    **alignment.CHECKS,
+    **hosts.CHECKS,
+    **standing.CHECKS,
 }
 
 

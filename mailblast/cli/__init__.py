@@ -28,6 +28,7 @@ from mailblast.cli.importing import status_for_mta
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
+from mailblast.cli.zone import dns
 from mailblast.errors import MailblastError
 from mailblast.terminal import Screen
 
@@ -91,6 +92,7 @@ for command in (
         init,
         preview,
         check,
+        dns,
         send,
         report,
         show,

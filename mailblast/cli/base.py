@@ -18,6 +18,7 @@ from mailblast.send.prepare import REHEARSAL
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."
 )
+no_dns_option = click.option("--no-dns", is_flag=True, help="Ask the DNS nothing.")
 rehearsal_option = click.option(
     "--rehearsal", is_flag=True, help="Of the last rehearsal, not of real sendings."
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mailblast.attest import attest
 from mailblast.campaign import Campaign
 from mailblast.check import Finding, Pack
 from mailblast.check.book import Rule
-from mailblast.cli.base import json_option, put_json
+from mailblast.cli.base import json_option, no_dns_option, put_json
 from mailblast.errors import UserError
 from mailblast.keys import STATE
 from mailblast.ledger import Ledger
@@ -49,6 +49,7 @@ NOT_READY = 4
     help="Write your word for a rule into campaign.toml.",
 )
 @click.option("--by", metavar="NAME", help="Who attests it, with --attest.")
+@no_dns_option
 @json_option
 def check(
     campaign: Path | None,
@@ -56,6 +57,7 @@ def check(
     explain: str | None,
     attested: str | None,
     by: str | None,
+    no_dns: bool,
     as_json: bool,
 ) -> int:
     """Whether CAMPAIGN is ready: by the law, by the receivers' rules, by the standards."""
@@ -69,6 +71,8 @@ def check(
         raise click.UsageError("--attest ID and --by NAME go together")
     workspace = campaigns.find_workspace(campaign)
     loaded = campaigns.load(campaign, workspace)
+    if no_dns:
+        loaded = replace(loaded, declared=replace(loaded.declared, dns=False))
     with _ledger(workspace) as ledger:
         findings = preflight(
             loaded, workspace, ledger, surveyed(loaded, screen.told), packs

@@ -13,13 +13,18 @@ from mailblast.campaign import Campaign
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
 from mailblast.check.facts import History, Listed, Messages, TriedOut, WirelessDomains
+from mailblast.check.signature import OwnKey
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
+from mailblast.keys import key_path, read_key
 from mailblast.ledger import Ledger
 from mailblast.preflight.listed import messages, surveyed
 from mailblast.preflight.packs import found
+from mailblast.preflight.published import published
+from mailblast.signing import Signer
+from mailblast.zone import Entry, entries
 
-__all__ = ["gathered", "preflight", "surveyed"]
+__all__ = ["gathered", "own_key", "preflight", "surveyed", "zone_of"]
 
 
 def preflight(
@@ -58,10 +63,35 @@ def gathered(
         TriedOut: tried,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
+        OwnKey: own_key(campaign, workspace),
+        **published(campaign),
     }
+    return Facts(_today(), campaign, manifest.message_digest, groups)
+
+
+def zone_of(campaign: Campaign, workspace: Path) -> tuple[Entry, ...]:
+    """What is to stand in the DNS, beside what stands there: it is asked, whoever asks."""
+    groups = {OwnKey: own_key(campaign, workspace), **published(campaign, bidden=True)}
+    return entries(Facts(_today(), campaign, "", groups))
+
+
+def _today() -> date:
     # The user's own day: an attestation of this morning is not of the future.
-    today = datetime.now().astimezone().date()
-    return Facts(today, campaign, manifest.message_digest, groups)
+    return datetime.now().astimezone().date()
+
+
+def own_key(campaign: Campaign, workspace: Path) -> OwnKey | Refusal:
+    """The public half of the key that signs; a look makes none."""
+    key = campaign.dkim
+    if key is None:
+        return Refusal("mailblast does not sign: there is no [dkim]")
+    path = key_path(key, workspace)
+    if not path.exists():
+        hint = f"mailblast keys new {key.domain} --selector {key.selector}"
+        return Refusal(f"there is no private key yet: {hint}")
+    pem = read_key(path, key)
+    signer = Signer(pem, key.domain, key.selector, key.algorithm)
+    return OwnKey(signer.public, signer.record())
 
 
 _NOTHING_SENT = Refusal("nothing was sent from here yet")
