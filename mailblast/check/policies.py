@@ -7,7 +7,7 @@ its own.
 from functools import partial
 from importlib.resources import files
 
-from mailblast.check import consent, scope, sender, subject, wayout
+from mailblast.check import consent, hygiene, scope, sender, subject, wayout
 from mailblast.check.pack import Check, Pack, read_pack
 
 CHECKS: dict[str, Check] = {
@@ -16,6 +16,7 @@ CHECKS: dict[str, Check] = {
     **subject.CHECKS,
     **wayout.CHECKS,
     **consent.CHECKS,
+    **hygiene.CHECKS,
 }
 
 

@@ -18,7 +18,7 @@ from mailblast.cli.base import json_option, put_json
 from mailblast.errors import UserError
 from mailblast.keys import STATE
 from mailblast.ledger import Ledger
-from mailblast.preflight import preflight, surveyed
+from mailblast.preflight import looked_over, preflight
 from mailblast.preflight.packs import found, rule
 from mailblast.terminal import Screen
 from mailblast.terminal.findings import explain_rule, show_findings
@@ -70,9 +70,8 @@ def check(
     workspace = campaigns.find_workspace(campaign)
     loaded = campaigns.load(campaign, workspace)
     with _ledger(workspace) as ledger:
-        findings = preflight(
-            loaded, workspace, ledger, surveyed(loaded, screen.told), packs
-        )
+        survey, hygiene = looked_over(loaded, ledger, screen.told)
+        findings = preflight(loaded, workspace, ledger, survey, packs, [hygiene])
     if attested and by:
         _attest(screen, campaign, findings, attested.strip().upper(), by)
         return 0

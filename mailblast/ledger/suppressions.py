@@ -5,7 +5,7 @@ beside the entry as evidence (15 U.S.C. 7704(a)(4)(B)).
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,25 @@ class Suppressions:
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(suppressions.c.id))
             return [Suppression(**row._asdict()) for row in rows]
+
+    def standing(
+        self, theirs: Mapping[str, Sequence[str]], scope: str = WORKSPACE
+    ) -> dict[str, str]:
+        """Which of these addresses must not be mailed now, each with the reason of its entry.
+
+        `theirs` has every key under which each of them may stand (`keys_of`).
+        """
+        with self._database.reading() as connection:
+            if not any_listed(connection):
+                return {}
+            found = listed(
+                connection, [key for keys in theirs.values() for key in keys], scope
+            )
+        return {
+            address: next(found[key] for key in keys if key in found)
+            for address, keys in theirs.items()
+            if not found.keys().isdisjoint(keys)
+        }
 
     def all(self) -> Iterator[Suppression]:
         """The workspace's list, in the order of entry; streamed."""

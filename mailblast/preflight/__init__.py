@@ -12,14 +12,16 @@ from pathlib import Path
 from mailblast.campaign import Campaign
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
+from mailblast.check.census import Hygiene
 from mailblast.check.facts import History, Listed, Messages, WirelessDomains
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger
-from mailblast.preflight.listed import messages, surveyed
+from mailblast.preflight.hygiene import looked_over
+from mailblast.preflight.listed import messages
 from mailblast.preflight.packs import found
 
-__all__ = ["gathered", "preflight", "surveyed"]
+__all__ = ["gathered", "looked_over", "preflight"]
 
 
 def preflight(
@@ -28,19 +30,24 @@ def preflight(
     ledger: Ledger | None,
     survey: Survey | Refusal,
     packs: Sequence[str] = (),
+    more: Sequence[object] = (),
 ) -> list[Finding]:
     """How a campaign stands with every rule of its packs, or of those named here.
 
     `ledger` is None where nothing was sent yet; `survey` a Refusal where nobody went through
-    the list.  Raises UserError for a pack that is not there, and for what is wrong with the
-    templates.
+    the list; `more` has groups of facts that were gathered with it.  Raises UserError for a
+    pack that is not there, and for what is wrong with the templates.
     """
     policies = found(packs or campaign.check.packs)
-    return judge(gathered(campaign, workspace, ledger, survey), policies)
+    return judge(gathered(campaign, workspace, ledger, survey, more), policies)
 
 
 def gathered(
-    campaign: Campaign, workspace: Path, ledger: Ledger | None, survey: Survey | Refusal
+    campaign: Campaign,
+    workspace: Path,
+    ledger: Ledger | None,
+    survey: Survey | Refusal,
+    more: Sequence[object] = (),
 ) -> Facts:
     """All facts, as of today."""
     manifest = manifest_of(campaign)
@@ -56,12 +63,16 @@ def gathered(
         Messages: composed,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.check.wireless_domains),
+        Hygiene: _LEFT_TO_CHECK,
+        **{type(one): one for one in more},
     }
     # The user's own day: an attestation of this morning is not of the future.
     today = datetime.now().astimezone().date()
     return Facts(today, campaign, manifest.message_digest, groups)
 
 
+# `send` reads the list while it enrols it, and sets aside what these rules warn of.
+_LEFT_TO_CHECK = Refusal("mailblast check looks at this, and send does not")
 _NOTHING_SENT = Refusal("nothing was sent from here yet")
 
 

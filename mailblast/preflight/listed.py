@@ -5,7 +5,7 @@ import email.policy
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mailblast.campaign import Campaign
@@ -23,19 +23,26 @@ TOLD_EVERY = 5_000  # rows
 Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
 
 
-def surveyed(campaign: Campaign, told: Told) -> Survey:
-    """Go through the list once.  Raises UserError for one that cannot be read."""
+def read(campaign: Campaign, told: Told) -> tuple[Survey, Iterator[Row]]:
+    """The list of a campaign, as rows that are counted in the survey as they are read.
+
+    Raises UserError for a list that cannot be read, now or while it is gone through.
+    """
     settings = campaign.recipients
     recipients = open_recipients(
         settings.file, email=settings.email, encoding=settings.encoding
     )
     survey = Survey(recipients.columns)
+    return survey, _watched(survey.over(recipients), told)
+
+
+def _watched(rows: Iterable[Row], told: Told) -> Iterator[Row]:
     number = 0
-    for number, _ in enumerate(survey.over(recipients), 1):
+    for number, row in enumerate(rows, 1):
+        yield row
         if number % TOLD_EVERY == 0:
             told("looking at the list", number, None)
     told("looking at the list", number, number)
-    return survey
 
 
 def messages(campaign: Campaign, workspace: Path, survey: Survey) -> Messages | Refusal:
