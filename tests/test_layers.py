@@ -49,7 +49,7 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
-    "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight", "attest",
+    "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight", "clean", "attest",
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.feeder", "send.dispatch",
     "send.prepare", "send.carrier", "send.prove",
@@ -58,7 +58,7 @@ LAYERS = [
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal", "terminal.findings",
     "cli.base", "cli.making", "cli.check", "cli.sending", "cli.account", "cli.bounces",
-    "cli.explain", "cli.destinations", "cli.optout", "cli", "__main__",
+    "cli.explain", "cli.destinations", "cli.lists", "cli.optout", "cli", "__main__",
 ]
 # fmt: on
 

@@ -22,6 +22,7 @@ from mailblast.cli.bounces import bounces
 from mailblast.cli.check import check
 from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
+from mailblast.cli.lists import lists
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
@@ -93,6 +94,7 @@ for command in (
         explain,
         destinations,
         unsubscribe,
+        lists,
     ),
     keys,
 ):

@@ -46,6 +46,20 @@ def opened(
         ledger.close()
 
 
+@contextmanager
+def ledger_if_there(workspace: Path) -> Iterator[Ledger | None]:
+    """The workspace's ledger, if there is one: a look begins none."""
+    state = workspace / STATE
+    if not (state / "ledger.db").exists():
+        yield None
+        return
+    ledger = Ledger(state)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
 def put_json(document: object) -> None:
     """The one object on standard output."""
     click.echo(json.dumps(document, ensure_ascii=False))

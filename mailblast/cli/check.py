@@ -1,7 +1,5 @@
 """Is a campaign ready to be sent, and what each rule asks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +12,8 @@ from mailblast.attest import attest
 from mailblast.campaign import Campaign
 from mailblast.check import Finding, Pack
 from mailblast.check.book import Rule
-from mailblast.cli.base import json_option, put_json
+from mailblast.cli.base import json_option, ledger_if_there, put_json
 from mailblast.errors import UserError
-from mailblast.keys import STATE
-from mailblast.ledger import Ledger
 from mailblast.preflight import looked_over, preflight
 from mailblast.preflight.packs import found, rule
 from mailblast.terminal import Screen
@@ -69,7 +65,7 @@ def check(
         raise click.UsageError("--attest ID and --by NAME go together")
     workspace = campaigns.find_workspace(campaign)
     loaded = campaigns.load(campaign, workspace)
-    with _ledger(workspace) as ledger:
+    with ledger_if_there(workspace) as ledger:
         survey, hygiene = looked_over(loaded, ledger, screen.told)
         findings = preflight(loaded, workspace, ledger, survey, packs, [hygiene])
     if attested and by:
@@ -81,20 +77,6 @@ def check(
     else:
         show_findings(screen, str(campaign), policies, findings)
     return NOT_READY if any(one.blocks for one in findings) else 0
-
-
-@contextmanager
-def _ledger(workspace: Path) -> Iterator[Ledger | None]:
-    """The workspace's ledger, if there is one: a look begins none."""
-    state = workspace / STATE
-    if not (state / "ledger.db").exists():
-        yield None
-        return
-    ledger = Ledger(state)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 def _explain(screen: Screen, one: Rule, *, as_json: bool) -> None:

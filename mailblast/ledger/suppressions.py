@@ -5,15 +5,16 @@ beside the entry as evidence (15 U.S.C. 7704(a)(4)(B)).
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from mailblast.address import Address
 from mailblast.ledger.database import Database
 from mailblast.ledger.tables import suppressions
-from mailblast.suppression import Entry
+from mailblast.suppression import Entry, keys
 
 WORKSPACE = ""  # the scope of an entry that binds every campaign
 
@@ -68,22 +69,19 @@ class Suppressions:
             return [Suppression(**row._asdict()) for row in rows]
 
     def standing(
-        self, theirs: Mapping[str, Sequence[str]], scope: str = WORKSPACE
+        self, addresses: Iterable[Address], scope: str = WORKSPACE
     ) -> dict[str, str]:
-        """Which of these addresses must not be mailed now, each with the reason of its entry.
-
-        `theirs` has every key under which each of them may stand (`keys_of`).
-        """
+        """Which of these must not be mailed now: the key of each, and its entry's reason."""
         with self._database.reading() as connection:
             if not any_listed(connection):
                 return {}
-            found = listed(
-                connection, [key for keys in theirs.values() for key in keys], scope
-            )
+            theirs = {address.key: keys(address) for address in addresses}
+            every = [key for some in theirs.values() for key in some]
+            found = listed(connection, every, scope)
         return {
-            address: next(found[key] for key in keys if key in found)
-            for address, keys in theirs.items()
-            if not found.keys().isdisjoint(keys)
+            address: next(found[key] for key in some if key in found)
+            for address, some in theirs.items()
+            if not found.keys().isdisjoint(some)
         }
 
     def all(self) -> Iterator[Suppression]:

@@ -1,18 +1,21 @@
 """Going through the list once for all that there is to know of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
+from typing import TypeVar
 
 from mailblast.campaign import Campaign
 from mailblast.check.census import Census, Hygiene
 from mailblast.check.survey import Survey
 from mailblast.hygiene.generated import Suspicion, suspicions
-from mailblast.ledger import Ledger, keys_of
+from mailblast.ledger import Ledger
 from mailblast.ledger.seen import Seen
 from mailblast.preflight.listed import Told, read
 from mailblast.provider import Destinations
 from mailblast.recipients import Row
+
+T = TypeVar("T")
 
 BATCH = 2000  # rows that the ledger is asked about at once
 
@@ -28,8 +31,8 @@ def looked_over(
     survey, rows = read(campaign, told)
     census = Census()
     with closing(Seen()) as seen:
-        for batch in _batches(rows):
-            suppressed = _suppressed(batch, ledger, campaign.name)
+        for batch in batches(rows):
+            suppressed = suppressed_among(batch, ledger, campaign.name)
             for row in batch:
                 key = row.address.key if row.address else ""
                 first = seen.first(key, row.line) if key else row.line
@@ -39,17 +42,17 @@ def looked_over(
     return survey, census.hygiene(file, made, with_ledger=ledger is not None)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Rows in lists of BATCH; the last may be shorter."""
     iterator = iter(rows)
     while batch := list(islice(iterator, BATCH)):
         yield batch
 
 
-def _suppressed(batch: Sequence[Row], ledger: Ledger | None, scope: str) -> dict[str, str]:
+def suppressed_among(batch: Sequence[Row], ledger: Ledger | None, scope: str) -> dict[str, str]:
     if ledger is None:
         return {}
-    keys = {row.address.key: keys_of(row.address.key) for row in batch if row.address}
-    return ledger.suppressions.standing(keys, scope)
+    return ledger.suppressions.standing((row.address for row in batch if row.address), scope)
 
 
 def _made(seen: Seen, table: Destinations) -> Iterator[Suspicion]:
