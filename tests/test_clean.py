@@ -16,7 +16,7 @@ from mailblast.clean import Wanted, clean, new_file
 from mailblast.errors import Problems, UserError
 from mailblast.recipients import open_recipients
 
-LIST = """\
+LIST = '''\
 email,name,note
 ann@inbox.example,"Ann, the ""first""","two
 lines"
@@ -27,7 +27,7 @@ cid@mailinator.com,Cid,
 info@firm.example,=HYPERLINK(),
  bob@gmial.com ,Bob,
 dan@inbox.example,Dan,=1+1
-"""
+'''
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def cleaned(where: Path, *words: str, **more):
 
 def explained(where: Path) -> dict[int, tuple[str, str]]:
     with (where / "why.csv").open(newline="", encoding="utf-8") as file:
-        return {int(r["line"]): (r["reason"], r["explanation"]) for r in csv.DictReader(file)}
+        return {
+            int(r["line"]): (r["reason"], r["explanation"]) for r in csv.DictReader(file)
+        }
 
 
 def test_what_stays_is_not_touched(where: Path) -> None:
@@ -160,13 +162,17 @@ def test_every_encoding(where: Path, mark: bytes, codec: str, end: str) -> None:
 
 def test_a_named_encoding(where: Path) -> None:
     """Latin-1 stays Latin-1."""
-    (where / "list.csv").write_bytes("email,name\nann@inbox.example,Ännchen\n".encode("latin-1"))
+    (where / "list.csv").write_bytes(
+        "email,name\nann@inbox.example,Ännchen\n".encode("latin-1")
+    )
     cleaned(where, "--encoding", "latin-1")
 
     assert (where / "clean.csv").read_bytes() == (where / "list.csv").read_bytes()
 
 
-CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=6)
+CELLS = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=6
+)
 
 
 @given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=5))
@@ -175,11 +181,20 @@ def test_good_rows_come_out_as_they_went_in(rows, tmp_path_factory) -> None:
     home = tmp_path_factory.mktemp("list")
     with (home / "list.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(
-            [["email", "a", "b"], *([f"u{n}@x.example", *row] for n, row in enumerate(rows))]
+            [
+                ["email", "a", "b"],
+                *([f"u{n}@x.example", *row] for n, row in enumerate(rows)),
+            ]
         )
-    with suppress(Problems):  # a lone carriage return is a line end to one and not the other
+    with suppress(
+        Problems
+    ):  # a lone carriage return is a line end to one and not the other
         done = clean(
-            open_recipients(home / "list.csv"), home / "out.csv", None, Wanted(), lambda *_: None
+            open_recipients(home / "list.csv"),
+            home / "out.csv",
+            None,
+            Wanted(),
+            lambda *_: None,
         )
         assert done.kept == len(rows)
         assert (home / "out.csv").read_bytes() == (home / "list.csv").read_bytes()

@@ -203,7 +203,7 @@ def say(rule, told_, pack="standards"):
 
 
 def test_one_address_a_row():
-    """SMTP-ADDR-SYNTAX: pass, warn, fail, skip."""
+    """SMTP-ADDR-SYNTAX: pass, warn, skip."""
     rule = "SMTP-ADDR-SYNTAX"
 
     assert say(rule, told("a@x.example", "o'b@x.example")) == [
@@ -222,7 +222,6 @@ def test_one_address_a_row():
             "gmial.com → gmail.com (2, recipients.csv:2)",
         )
     ]
-    assert say(rule, told("a", "b"))[0][0] == "fail"
     assert say(rule, facts())[0][0] == "skip"
 
 

@@ -16,24 +16,25 @@ mailblast.toml holds the same tables as defaults for all campaigns (`settings`).
 Rule: what `load` returns has been checked; nothing below asks again.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import files
+from mailblast.campaign import declared, files, suppression
 from mailblast.campaign.checks import consistency
-from mailblast.campaign.declared import ATTEST, Attestation, CheckSettings
+from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
-from mailblast.campaign.keys import DESTINATIONS, HEADERS
+from mailblast.campaign.imap import Imap
+from mailblast.campaign.keys import HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
 from mailblast.campaign.providers import (
     Profile,
     Profiles,
+    Throttles,
     read_profiles,
     strangers,
-    unpaced,
+    throttles,
 )
 from mailblast.campaign.settings import (
     WORKSPACE_FILE,
@@ -42,16 +43,19 @@ from mailblast.campaign.settings import (
     located,
     read_settings,
 )
+from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
     "Attestation",
     "Campaign",
-    "CheckSettings",
+    "Declared",
     "Delivery",
     "Dkim",
+    "Imap",
     "Limits",
     "MessageSettings",
+    "Policy",
     "Profile",
     "Profiles",
     "Rate",
@@ -61,11 +65,14 @@ __all__ = [
     "Setting",
     "Thresholds",
     "Throttles",
+    "Tolerance",
     "Unsubscribe",
     "Warmup",
     "find_workspace",
     "load",
+    "load_imap",
     "load_limits",
+    "load_policy",
 ]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -80,8 +87,6 @@ class Sender:
     return_path: Address
     organisation: str
     postal_address: tuple[str, ...]
-    postal_address_kind: Literal["street", "usps-po-box", "cmra"]
-    brands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,11 @@ class MessageSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecipientsSettings:
-    """The list: the file, the column of the address, the encoding or "auto", and where it
-    comes from, "" if that was not declared."""
+    """The list: the file, the column of the address, and the encoding or "auto"."""
 
     file: Path
     email: str
     encoding: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +156,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttles:
-    """What the campaign says of limits: for every destination, and for those it names.
-
-    A name is a provider's, a domain's (A-label) or a mail host's.  What follows from it is
-    decided in `provider`.
-    """
-
-    everyone: Profile
-    destinations: Mapping[str, Profile]
-
-    def unpaced(self) -> "Throttles":
-        """The same, as fast as can be."""
-        each = {name: unpaced(one) for name, one in self.destinations.items()}
-        return Throttles(unpaced(self.everyone), each)
-
-
-@dataclass(frozen=True, slots=True)
 class Campaign:
     """All of it; `name` is that of the directory."""
 
@@ -185,7 +171,8 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
-    check: CheckSettings
+    declared: Declared
+    suppression: Policy
 
 
 def find_workspace(start: Path) -> Path:
@@ -237,7 +224,28 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
         problems += () if wrong else strangers(settings, profiles)
     if problems or settings is None:
         raise Problems(sorted(problems, key=_place))
-    return _throttles(settings), profiles
+    return throttles(settings), profiles
+
+
+def load_imap(workspace: Path) -> Imap:
+    """What a workspace says of its mailbox, without a campaign; raises Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return Imap(
+        _secret(settings, "imap", "password"),
+        settings.path("imap", "ca_file"),
+        settings.get("imap", "security"),
+    )
+
+
+def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
+    """What a workspace says of suppressing and of pausing, without a campaign; raises
+    Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return _policy(settings), _thresholds(settings)
 
 
 def _place(problem: Problem) -> tuple[str, int]:
@@ -256,16 +264,16 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
             files.recipients(settings, directory),
             settings.get("recipients", "email"),
             settings.get("recipients", "encoding"),
-            settings.get("recipients", "source") or "",
         ),
         suppression_file=files.suppression(directory),
         unsubscribe=_unsubscribe(settings),
         dkim=_dkim(settings, sender.mailbox.address.domain),
         delivery=_delivery(settings),
-        throttle=_throttles(settings),
+        throttle=throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
-        check=_check(settings),
+        declared=_declared(settings),
+        suppression=_policy(settings),
     )
 
 
@@ -277,8 +285,6 @@ def _sender(settings: Settings) -> Sender:
         return_path=settings.get("sender", "return_path") or _bounces(mailbox),
         organisation=settings.get("sender", "organisation") or mailbox.name,
         postal_address=settings.get("sender", "postal_address") or (),
-        postal_address_kind=settings.get("sender", "postal_address_kind"),
-        brands=settings.get("sender", "brands"),
     )
 
 
@@ -332,7 +338,7 @@ def _delivery(settings: Settings) -> Delivery:
         port=settings.get("delivery", "port") or usual,
         security=security,
         username=settings.get("delivery", "username") or "",
-        password=_password(settings),
+        password=_secret(settings, "delivery", "password"),
         ca_file=settings.path("delivery", "ca_file"),
         connections=settings.get("delivery", "connections"),
         retry=settings.get("delivery", "retry"),
@@ -346,8 +352,8 @@ def _delivery(settings: Settings) -> Delivery:
     )
 
 
-def _password(settings: Settings) -> SecretSource | None:
-    setting = settings.given.get(("delivery", "password"))
+def _secret(settings: Settings, *path: str) -> SecretSource | None:
+    setting = settings.given.get(path)
     if setting is None:
         return None
     source: SecretSource = setting.value
@@ -356,22 +362,20 @@ def _password(settings: Settings) -> SecretSource | None:
     return source
 
 
-def _throttles(settings: Settings) -> Throttles:
-    destinations: dict[str, dict[str, Setting]] = {}
-    for (name, key), setting in settings.below(*DESTINATIONS.split(".")):
-        destinations.setdefault(name, {})[key] = setting
-    everyone = {
-        path[0]: setting for path, setting in settings.below("throttle") if len(path) == 1
-    }
-    return Throttles(everyone, dict(destinations))
-
-
 def _thresholds(settings: Settings) -> Thresholds:
     names = (each.name for each in fields(Thresholds))
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
 
 
-def _check(settings: Settings) -> CheckSettings:
-    attested = {path[0]: setting.value for path, setting in settings.below(ATTEST)}
-    wireless = settings.path("check", "wireless_domains")
-    return CheckSettings(settings.get("check", "packs"), wireless, attested)
+def _declared(settings: Settings) -> Declared:
+    """What only `check` reads."""
+    keys = (key for key in declared.KEYS if key.table != ATTEST)
+    values = {key.name: settings.get(key.table, key.name) for key in keys}
+    values["wireless_domains"] = settings.path("check", "wireless_domains")
+    values["attested"] = {path[0]: each.value for path, each in settings.below(ATTEST)}
+    return Declared(**values)
+
+
+def _policy(settings: Settings) -> Policy:
+    names = (each.name for each in fields(Policy))
+    return Policy(**{name: settings.get(suppression.TABLE, name) for name in names})

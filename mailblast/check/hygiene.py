@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mailblast.check.census import FIRST, Hygiene, Noted
 from mailblast.check.facts import Facts, Listed, Seen
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, passed, warned
 from mailblast.check.pack import Check
 from mailblast.hygiene.disposable import edition, is_disposable
 from mailblast.hygiene.typo import meant
@@ -24,8 +24,7 @@ def syntax(facts: Facts) -> Iterator[Verdict]:
         if (right := meant(domain))
     }
     if told.invalid.rows:
-        verdict = failed if told.invalid.rows == told.rows else warned
-        yield verdict(_rows(told.file, told.invalid), what=_INVALID(told.invalid.rows))
+        yield warned(_rows(told.file, told.invalid), what=_INVALID(told.invalid.rows))
     if told.unusual.rows:
         yield warned(_rows(told.file, told.unusual), what=_UNUSUAL(told.unusual.rows))
     if slips:

@@ -7,7 +7,17 @@ its own.
 from functools import partial
 from importlib.resources import files
 
-from mailblast.check import consent, hygiene, scope, sender, subject, wayout
+from mailblast.check import (
+    consent,
+    deadlines,
+    hygiene,
+    identity,
+    rendering,
+    scope,
+    sender,
+    subject,
+    wayout,
+)
 from mailblast.check.pack import Check, Pack, read_pack
 
 CHECKS: dict[str, Check] = {
@@ -16,7 +26,10 @@ CHECKS: dict[str, Check] = {
     **subject.CHECKS,
     **wayout.CHECKS,
     **consent.CHECKS,
+    **identity.CHECKS,
+    **deadlines.CHECKS,
     **hygiene.CHECKS,
+    **rendering.CHECKS,
 }
 
 

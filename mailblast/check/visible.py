@@ -8,6 +8,7 @@ takes for visible can be off in cases nobody writes by accident.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html.parser import HTMLParser
 
 SMALLEST = 0.2  # of opacity; less is not seen
@@ -57,6 +58,7 @@ class Piece:
     text: str
     look: Look
     image: str = ""  # its source
+    tiny: bool = False  # an image of one pixel, or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Page:
         return found
 
 
+@lru_cache(maxsize=16)  # every rule looks at the same few messages
 def read(html: str) -> Page:
     """What there is to see in an HTML part."""
     reader = _Reader()
@@ -110,9 +113,8 @@ class _Reader(HTMLParser):
         look = _styled(self._look, tag, given)
         self._part(tag)
         if tag == "img":
-            self.pieces.append(
-                Piece(given.get("alt", ""), look, given.get("src", "") or "?")
-            )
+            source, alt = given.get("src", "") or "?", given.get("alt", "")
+            self.pieces.append(Piece(alt, look, source, _tiny(given)))
         if tag not in _VOID:
             self._open.append((tag, look))
 
@@ -168,6 +170,12 @@ def _why_hidden(tag: str, given: dict[str, str], style: dict[str, str]) -> str:
     ):
         return "a height of 0"
     return ""
+
+
+def _tiny(given: dict[str, str]) -> bool:
+    style = dict(_declarations(given.get("style", "")))
+    sides = (style.get(name) or given.get(name, "") for name in ("width", "height"))
+    return all(side.removesuffix("px").strip() in ("0", "1") for side in sides)
 
 
 def _size(style: dict[str, str], inherited: float) -> float:

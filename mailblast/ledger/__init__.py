@@ -1,8 +1,8 @@
 """The ledger: everything that happened, and what has become of each delivery.
 
 A file in the workspace (`.mailblast/ledger.db`).  Its parts are named after what they keep:
-`runs`, `deliveries`, `suppressions`, `imports`, `policies`; `commit` writes the events of a
-running `send`.  Nothing else in mailblast knows SQL.
+`runs`, `deliveries`, `history`, `suppressions`, `imports`, `policies`; `commit` writes the
+events of a running `send`.  Nothing else in mailblast knows SQL.
 """
 
 import fcntl
@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailblast.campaign import Policy
 from mailblast.errors import Refused, UserError
 from mailblast.ledger.commit import GroupCommit, Struck
-from mailblast.ledger.database import Database
+from mailblast.ledger.database import BUSY_SECONDS, Database
 from mailblast.ledger.deliveries import (
     Claim,
     Claimed,
@@ -23,6 +24,7 @@ from mailblast.ledger.deliveries import (
     suppression_reason,
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
+from mailblast.ledger.history import History, Mishap
 from mailblast.ledger.imports import Change, Imports, Returned, Taken
 from mailblast.ledger.optouts import OptOuts
 from mailblast.ledger.pauses import Pause, Pauses
@@ -33,6 +35,7 @@ from mailblast.secret import write_secret
 
 __all__ = [
     "BATCH",
+    "BUSY_SECONDS",
     "WORKSPACE",
     "Change",
     "Claim",
@@ -41,8 +44,10 @@ __all__ = [
     "Delivery",
     "Enrolment",
     "GroupCommit",
+    "History",
     "Kept",
     "Ledger",
+    "Mishap",
     "Pause",
     "Pauses",
     "Policies",
@@ -58,14 +63,18 @@ __all__ = [
 
 
 class Ledger:
-    """The ledger in a directory, made if it is not there."""
+    """The ledger in a directory, made if it is not there.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._database = Database(directory / "ledger.db")
+    `patience` is how long to wait for another program that writes, in seconds.
+    """
+
+    def __init__(self, directory: Path, patience: float = BUSY_SECONDS) -> None:
+        self.directory, self.patience = directory, patience
+        self._database = Database(directory / "ledger.db", patience)
         self.runs = Runs(self._database)
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)
+        self.history = History(self._database)
         self.imports = Imports(self._database)
         self.pauses = Pauses(self._database)
         self.policies = Policies(self._database)
@@ -75,26 +84,28 @@ class Ledger:
         """The way for a list into a run."""
         return Enrolment(self._database, run, at)
 
-    def group_commit(self, campaign: str) -> GroupCommit:
+    def group_commit(self, campaign: str, policy: Policy) -> GroupCommit:
         """The one writer of the events of a run of this campaign."""
-        return GroupCommit(self._database, Watch(self._database, campaign))
+        return GroupCommit(self._database, Watch(self._database, campaign), policy)
 
     @contextmanager
-    def lock(self, campaign: str) -> Iterator[None]:
+    def lock(self, what: str, command: str = "send") -> Iterator[None]:
         """Only one `send` of a campaign at a time; raises Refused if another is at it.
+
+        Or one run of another command with something else.
 
         The system gives the lock back when its holder ends, however it ends: nothing is left
         behind by a kill, and nobody has to judge whether an old lock is dead.
         """
         locks = self.directory / "locks"
         locks.mkdir(exist_ok=True)
-        path = locks / f"{campaign.strip('./').replace('/', '_') or 'campaign'}.lock"
+        path = locks / f"{what.strip('./').replace('/', '_') or 'campaign'}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Refused(
-                f"another `mailblast send` is at work on {campaign}",
+                f"another `mailblast {command}` is at work on {what}",
                 "let it finish, or end it with Ctrl-C; this one has changed nothing",
             ) from error
         else:

@@ -13,7 +13,7 @@ from mailblast.campaign import Campaign
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
 from mailblast.check.census import Hygiene
-from mailblast.check.facts import History, Listed, Messages, WirelessDomains
+from mailblast.check.facts import History, Listed, Messages, TriedOut, WirelessDomains
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger
@@ -38,7 +38,7 @@ def preflight(
     the list; `more` has groups of facts that were gathered with it.  Raises UserError for a
     pack that is not there, and for what is wrong with the templates.
     """
-    policies = found(packs or campaign.check.packs)
+    policies = found(packs or campaign.declared.packs)
     return judge(gathered(campaign, workspace, ledger, survey, more), policies)
 
 
@@ -53,16 +53,18 @@ def gathered(
     manifest = manifest_of(campaign)
     listed: Listed | Refusal
     composed: Messages | Refusal
+    tried: TriedOut | Refusal
     if isinstance(survey, Refusal):
-        listed = composed = survey
+        listed = composed = tried = survey
     else:
         listed = survey.listed(campaign.recipients.file.name, manifest.list_digest)
-        composed = messages(campaign, workspace, survey)
+        composed, tried = messages(campaign, workspace, survey)
     groups = {
         Listed: listed,
         Messages: composed,
+        TriedOut: tried,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
-        WirelessDomains: _wireless(campaign.check.wireless_domains),
+        WirelessDomains: _wireless(campaign.declared.wireless_domains),
         Hygiene: _LEFT_TO_CHECK,
         **{type(one): one for one in more},
     }

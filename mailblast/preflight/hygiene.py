@@ -49,10 +49,15 @@ def batches(rows: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def suppressed_among(batch: Sequence[Row], ledger: Ledger | None, scope: str) -> dict[str, str]:
+def suppressed_among(
+    batch: Iterable[Row], ledger: Ledger | None, scope: str
+) -> dict[str, str]:
+    """Whom of these the suppression list names, by their keys, each with the reason."""
     if ledger is None:
         return {}
-    return ledger.suppressions.standing((row.address for row in batch if row.address), scope)
+    return ledger.suppressions.standing(
+        (row.address for row in batch if row.address), scope
+    )
 
 
 def _made(seen: Seen, table: Destinations) -> Iterator[Suspicion]:

@@ -12,6 +12,7 @@ from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
 from mailblast.send.ready import Readiness
+from mailblast.send.surge import in_words
 
 STYLE = {
     Disposition.ACCEPTED: "green",
@@ -99,6 +100,14 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def volume(octets: int) -> str:
+    """A size in the unit that gives it two to four digits."""
+    for unit, each in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if octets >= each:
+            return f"{octets / each:.1f} {unit}"
+    return f"{octets} bytes"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A count with its noun: `1 mail`, `2 mails`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
@@ -134,8 +143,7 @@ def in_doubt(doubtful: int, run: str) -> str:
 def rules_of(readiness: Readiness, campaign: str) -> list[str]:
     """What the plan says of the rules: which were overridden, which would stop real mail."""
     lines = [
-        f"{name} is overridden: {visible(why)}"
-        for name, why in (readiness.overrides or {}).items()
+        f"{name} is overridden: {visible(why)}" for name, why in readiness.overrides.items()
     ]
     if readiness.blocking:
         ids = ", ".join(readiness.blocking)
@@ -166,7 +174,7 @@ def next_steps(outcome: Outcome) -> list[str]:
     counts, run = outcome.dispositions, outcome.run.run
     if outcome.run.kind == "sample" and outcome.settled:
         return ["These were samples; they are in no report."]
-    lines: list[str] = []
+    lines: list[str] = in_words(outcome.held)
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
     if outcome.settled:
