@@ -26,9 +26,11 @@ from mailblast.ledger.deliveries import suppression_reason
 from mailblast.ledger.seen import Seen
 from mailblast.ledger.suppressions import WORKSPACE
 from mailblast.preflight.hygiene import batches, suppressed_among
+from mailblast.preflight.mailable import look_up
 from mailblast.reason import Reason
 from mailblast.recipients import Recipients, Row
 from mailblast.report import harmless
+from mailblast.resolver import Resolver
 
 TOLD_EVERY = 10_000  # rows
 
@@ -91,6 +93,16 @@ def clean(
                 told("cleaning", cleaned.rows, None)
     told("cleaning", cleaned.rows, cleaned.rows)
     return cleaned
+
+
+def dead_among(recipients: Recipients, resolver: Resolver, told: Told) -> Mapping[str, str]:
+    """The domains of a list that take no mail, each with a sentence; goes through it once.
+
+    A domain that gives no answer is not among them: it may answer tomorrow.
+    """
+    domains = dict.fromkeys(row.address.domain for row in recipients if row.address)
+    answers = look_up(domains, resolver, told)
+    return {domain: no.why for domain, no in answers.items() if no.permanent}
 
 
 def _nowhere(_: Sequence[object]) -> Any:

@@ -18,8 +18,8 @@ from mailblast.ledger import Ledger
 from mailblast.recipients import open_recipients
 
 PACKS = (
-    '[check]\npacks = ["can-spam", "bulk-senders", "standards", "casl", "gdpr-eprivacy", '
-    '"uk-pecr", "spam-act-au"]\nwireless_domains = "wireless.txt"\n'
+    '[check]\ndns = false\npacks = ["can-spam", "bulk-senders", "standards", "casl", '
+    '"gdpr-eprivacy", "uk-pecr", "spam-act-au"]\nwireless_domains = "wireless.txt"\n'
 )
 RELAY = '[delivery]\nvia = "relay"\nhost = "smtp.relay.example"\n'
 

@@ -11,6 +11,7 @@ import pytest
 from commands import ok
 from hypothesis import given
 from hypothesis import strategies as st
+from nameservers import Nameservers, needs_nameservers
 
 from mailblast.clean import Wanted, clean, new_file
 from mailblast.errors import Problems, UserError
@@ -129,6 +130,27 @@ def test_a_damaged_list(where: Path) -> None:
     assert "list.csv:11: not UTF-8" in said
     assert not list(where.glob("*clean*"))
     assert not list(where.glob(".*csv*"))
+
+
+@needs_nameservers
+def test_domains_that_take_no_mail(where: Path) -> None:
+    """--dns takes them out; who gives no answer stays."""
+    zones = {
+        "inbox.example": "@ MX 10 mx\nmx A 9.9.9.9",
+        "firm.example": "@ MX 0 .",
+        "forged.example": "@ MX 10 mx\nmx A 9.9.9.9",
+    }
+    with (where / "list.csv").open("a") as file:
+        file.write("eve@forged.example,Eve,\n")
+    with Nameservers(zones, forged={"forged.example": ("9.9.9.9", "9.9.9.8")}) as dns:
+        cleaned(where, "--reasons", "why.csv", "--dns", "--resolver", dns.resolver)
+
+    assert explained(where)[8] == (
+        "domain-invalid",
+        "firm.example takes no mail (null MX, RFC 7505)",
+    )
+    assert "eve@forged.example" in (where / "clean.csv").read_text()
+    assert "dan@inbox.example" in (where / "clean.csv").read_text()
 
 
 def test_another_column(where: Path) -> None:

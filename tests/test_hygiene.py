@@ -1,24 +1,29 @@
 """How healthy a list is: what addresses tell, and what `check` says of a list."""
 
+import socket
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from checking import facts, findings, listed
-from commands import letter, ok, relay
+from commands import SETTINGS, letter, ok, relay
 from hypothesis import given
 from hypothesis import strategies as st
+from nameservers import Nameservers, needs_nameservers, nobody_comes
 
 from mailblast.address import parse
-from mailblast.check.census import FIRST, Census
+from mailblast.check.census import FIRST, Census, Mailable
 from mailblast.check.facts import Seen as Rows
+from mailblast.errors import Refusal, UserError
 from mailblast.hygiene import disposable, typo
 from mailblast.hygiene.generated import suspicions
 from mailblast.hygiene.role import is_role
 from mailblast.ledger.seen import Seen
+from mailblast.preflight.mailable import look_up
 from mailblast.reason import Reason
 from mailblast.recipients import Row
+from mailblast.resolver import Resolver
 
 REAL = relay(9, 1)  # nobody listens there, and nothing is sent
 
@@ -230,7 +235,7 @@ def test_a_healthy_list():
     rule = "BNC-HYGIENE"
     good = told("a@x.example", "b@x.example")
 
-    assert [one[0] for one in say(rule, good)] == ["pass", "pass"]
+    assert [one[0] for one in say(rule, good)] == ["pass", "pass", "skip"]
     assert "no duplicate" in say(rule, good)[0][2]
     assert say(rule, told("a@x.example", "A@x.example", "b@x.example"))[0] == (
         "warn",
@@ -242,10 +247,10 @@ def test_a_healthy_list():
         say(rule, told("a@mailinator.com"))[0][2] == "mailinator.com (1, recipients.csv:2)"
     )
     assert say(rule, told("a@gmial.com"))[0][0] == "pass"  # a slip: the other rule's matter
-    assert say(rule, told("a@x.example", suppressed={"a@x.example"}))[-1][2] == (
+    assert say(rule, told("a@x.example", suppressed={"a@x.example"}))[1][2] == (
         "on the suppression list, and left out by send: recipients.csv:2 (unsubscribed)"
     )
-    assert len(say(rule, told("a@x.example", with_ledger=False))) == 1
+    assert len(say(rule, told("a@x.example", with_ledger=False))) == 2
     assert say(rule, facts())[0][0] == "skip"
 
 
@@ -264,8 +269,103 @@ def test_made_by_a_program():
     assert say(rule, facts(), "can-spam")[0][0] == "skip"
 
 
+def test_domains_that_take_no_mail():
+    """BNC-HYGIENE: a few are a warning, as many as trip the breaker a failure; and what was
+    not looked up is said."""
+    few = told(*[f"a{n}@x.example" for n in range(99)], "a@gone.example")
+    many = told("a@x.example", "a@gone.example")
+    gone = {"gone.example": "the domain gone.example does not exist"}
+
+    def last(told_, found):
+        given_ = facts(None, *told_.groups.values(), found)
+        return say("BNC-HYGIENE", given_)[-1]
+
+    assert last(few, Mailable(2, 2, 0, {}))[::2] == (
+        "pass",
+        "no domain is known to take no mail; 2 of 2 domains were looked up",
+    )
+    asked = (
+        "2 of 9 domains were looked up, those with most rows (--all-domains); "
+        "1 gave no answer"
+    )
+    assert last(few, Mailable(9, 2, 1, gone)) == (
+        "warn",
+        "1 address is at a domain that takes no mail.",
+        "the domain gone.example does not exist (1, recipients.csv:101); " + asked,
+    )
+    assert last(many, Mailable(2, 2, 0, gone))[0] == "fail"
+    assert last(few, Refusal("no DNS"))[0] == "skip"
+
+
+# --- The DNS --------------------------------------------------------------------------------
+
+ZONES = {
+    "good.example": "@ MX 10 mx\nmx A 127.0.3.1",
+    "bare.example": "@ A 127.0.3.2",
+    "null.example": "@ MX 0 .",
+    "empty.example": "",
+    "inside.example": "@ MX 10 mx\nmx A 10.0.0.1",
+    "forged.example": "@ MX 10 mx\nmx A 127.0.3.3",
+}
+DEAD = {"null.example", "empty.example", "inside.example", "gone.example"}
+
+
+@pytest.fixture(scope="module")
+def dns():
+    """Name servers for the domains of a list; one zone's signatures are wrong."""
+    forged = {"forged.example": ("127.0.3.3", "127.0.3.4")}
+    with Nameservers(ZONES, forged=forged) as servers:
+        yield servers
+
+
+@needs_nameservers
+def test_which_domains_take_mail(dns) -> None:
+    """Of real zones; a domain that gives no answer is not called dead."""
+    resolver = Resolver(dns.resolver)
+    answers = look_up(
+        [*ZONES, "gone.example"], resolver, lambda *_: None, allow_loopback=True
+    )
+
+    assert {domain for domain, no in answers.items() if no.permanent} == DEAD
+    assert {domain for domain, no in answers.items() if not no.permanent} == {
+        "forged.example"
+    }
+    assert "null MX, RFC 7505" in answers["null.example"].why
+
+
+@needs_nameservers
+def test_check_asks_the_dns(tmp_path: Path, dns) -> None:
+    """The domains with most rows, or all; nobody speaks to a mail host."""
+    rows = "".join(f"a@{one},A\n" for one in [*ZONES, "gone.example"])
+    direct = '[delivery]\nvia = "direct"\nehlo = "m.shop.example"\nallow_loopback = true\n'
+    toml = SETTINGS.replace("dns = false", "dns = true") + direct
+    letter(tmp_path, rows, campaign_toml=f'{toml}resolver = "{dns.resolver}"\n')
+    hosts = [("127.0.3.1", 25), ("127.0.3.2", 25)]
+    with nobody_comes(*hosts):
+        found = ok(tmp_path, "check", "letter", "--json", "--all-domains").json["findings"]
+
+    (last,) = [one for one in found if "looked up" in one["evidence"]]
+    assert (last["id"], last["status"]) == ("BNC-HYGIENE", "fail")
+    assert last["message"] == "4 addresses are at domains that take no mail."
+    assert "7 of 7 domains were looked up; 1 gave no answer" in last["evidence"]
+    quiet = ok(tmp_path, "check", "letter", "--json", "--no-dns").json["findings"]
+    assert [one["status"] for one in quiet if "--no-dns" in one["evidence"]].count(
+        "skip"
+    ) == 1
+
+
+def test_a_dns_that_says_nothing() -> None:
+    """Then it was not asked: no domain is dead, and none is alive."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as mute:
+        mute.bind(("127.0.0.1", 0))
+        resolver = Resolver(f"127.0.0.1:{mute.getsockname()[1]}")
+        with pytest.raises(UserError, match="the DNS answers nothing"):
+            look_up([f"d{n}.example" for n in range(40)], resolver, lambda *_: None)
+
+
 # --- The command --------------------------------------------------------------------------
 
+OURS = {"SMTP-ADDR-SYNTAX", "BNC-HYGIENE", "CANSPAM-DICTIONARY"}
 SICK = (
     "ann@inbox.example,Ann\nAnn@inbox.example,Ann\ninfo@firm.example,Info\nbad,Bad\n"
     "bob@gmial.com,Bob\ncid@mailinator.com,Cid\nopt@inbox.example,Opt\n"
@@ -281,7 +381,8 @@ def test_a_sick_list(tmp_path: Path) -> None:
     seen = {
         one["evidence"]: one["status"]
         for one in document["findings"]
-        if one["id"] in ("SMTP-ADDR-SYNTAX", "BNC-HYGIENE", "CANSPAM-DICTIONARY")
+        if one["status"] != "skip"
+        and one["id"] in ("SMTP-ADDR-SYNTAX", "BNC-HYGIENE", "CANSPAM-DICTIONARY")
     }
     assert seen == {
         "recipients.csv:5 (An email address must have an @-sign)": "warn",

@@ -42,7 +42,7 @@ LAYERS = [
     "check.subject", "check.wayout", "check.consent", "check.hygiene", "check.identity",
     "check.deadlines", "check.rendering", "check", "check.policies",
     # edges: files, the network and the database
-    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver",
+    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver", "exchanger",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.seen", "ledger.suppressions", "ledger.recording",
@@ -55,7 +55,8 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
-    "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight", "clean", "attest",
+    "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight.mailable",
+    "preflight", "clean", "attest",
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",

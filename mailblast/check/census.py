@@ -4,7 +4,7 @@ It holds counts and the first few of each kind, however many there are.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mailblast.hygiene.generated import Suspicion
@@ -48,6 +48,20 @@ class Hygiene:
     roles: Noted
     suppressed: Noted | None
     generated: tuple[Suspicion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mailable:
+    """Which domains of the list take mail, as the DNS says.
+
+    `asked` of `domains` were looked up, those with most rows first, and `unanswered` of them
+    gave no answer; `dead` take no mail, each with a sentence that says why.
+    """
+
+    domains: int
+    asked: int
+    unanswered: int
+    dead: Mapping[str, str]
 
 
 class Census:

@@ -6,9 +6,9 @@ list); `mailblast list clean` takes it out.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mailblast.check.census import FIRST, Hygiene, Noted
+from mailblast.check.census import FIRST, Hygiene, Mailable, Noted
 from mailblast.check.facts import Facts, Listed, Seen
-from mailblast.check.finding import Verdict, passed, warned
+from mailblast.check.finding import Verdict, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.hygiene.disposable import edition, is_disposable
 from mailblast.hygiene.typo import meant
@@ -51,6 +51,24 @@ def hygiene(facts: Facts) -> Iterator[Verdict]:
         yield passed(f"no duplicate, no role account, no domain of {edition()}")
     if told.suppressed is not None:
         yield passed(_suppressed(told.file, told.suppressed))
+    yield from _mailable(facts, told, listed)
+
+
+def _mailable(facts: Facts, told: Hygiene, listed: Listed) -> Iterator[Verdict]:
+    """Whether the domains take mail.  It fails where they alone would trip the breaker."""
+    found = facts.of(Mailable)
+    asked = f"{found.asked:,} of {found.domains:,} domains were looked up"
+    if found.asked < found.domains:
+        asked += ", those with most rows (--all-domains)"
+    if found.unanswered:
+        asked += f"; {found.unanswered:,} gave no answer"
+    if not found.dead:
+        yield passed(f"no domain is known to take no mail; {asked}")
+        return
+    dead = {why: listed.domains[domain] for domain, why in found.dead.items()}
+    rows = _sum(dead)
+    verdict = failed if rows > facts.campaign.breaker.hard * told.rows else warned
+    yield verdict(f"{_domains(told.file, dead)}; {asked}", what=_DEAD(rows))
 
 
 def _suppressed(file: str, noted: Noted) -> str:
@@ -99,6 +117,10 @@ _REPEATED = _counted(
 _ROLES = _counted(
     "address names a job and no person (a role account)",
     "addresses name a job and no person (role accounts)",
+)
+_DEAD = _counted(
+    "address is at a domain that takes no mail",
+    "addresses are at domains that take no mail",
 )
 _DISPOSABLE = _counted(
     "address is at a disposable domain", "addresses are at disposable domains"

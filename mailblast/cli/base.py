@@ -28,6 +28,7 @@ workspace_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Work in this workspace instead of that of the current directory.",
 )
+no_dns_option = click.option("--no-dns", is_flag=True, help="Ask the DNS nothing.")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Is a campaign ready to be sent, and what each rule asks."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from mailblast.attest import attest
 from mailblast.campaign import Campaign
 from mailblast.check import Finding, Pack
 from mailblast.check.book import Rule
-from mailblast.cli.base import json_option, ledger_if_there, put_json
+from mailblast.check.census import Hygiene, Mailable
+from mailblast.cli.base import json_option, ledger_if_there, no_dns_option, put_json
 from mailblast.errors import UserError
-from mailblast.preflight import looked_over, preflight
+from mailblast.preflight import looked_over, mailable, preflight
 from mailblast.preflight.packs import found, rule
 from mailblast.terminal import Screen
 from mailblast.terminal.findings import explain_rule, show_findings
@@ -45,6 +46,12 @@ NOT_READY = 4
     help="Write your word for a rule into campaign.toml.",
 )
 @click.option("--by", metavar="NAME", help="Who attests it, with --attest.")
+@click.option(
+    "--all-domains",
+    is_flag=True,
+    help="Look up every domain of the list, not only those with most rows.",
+)
+@no_dns_option
 @json_option
 def check(
     campaign: Path | None,
@@ -52,6 +59,8 @@ def check(
     explain: str | None,
     attested: str | None,
     by: str | None,
+    all_domains: bool,
+    no_dns: bool,
     as_json: bool,
 ) -> int:
     """Whether CAMPAIGN is ready: by the law, by the receivers' rules, by the standards."""
@@ -65,9 +74,13 @@ def check(
         raise click.UsageError("--attest ID and --by NAME go together")
     workspace = campaigns.find_workspace(campaign)
     loaded = campaigns.load(campaign, workspace)
+    if no_dns:
+        loaded = replace(loaded, declared=replace(loaded.declared, dns=False))
     with ledger_if_there(workspace) as ledger:
         survey, hygiene = looked_over(loaded, ledger, screen.told)
-        findings = preflight(loaded, workspace, ledger, survey, packs, [hygiene])
+        domains = mailable(loaded, survey, screen.told, every=all_domains)
+        more = {Hygiene: hygiene, Mailable: domains}
+        findings = preflight(loaded, workspace, ledger, survey, packs, more)
     if attested and by:
         _attest(screen, campaign, findings, attested.strip().upper(), by)
         return 0

@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from mailblast.campaign import find_workspace
-from mailblast.clean import Cleaned, Wanted, clean
+from mailblast.clean import Cleaned, Wanted, clean, dead_among
 from mailblast.cli.base import json_option, ledger_if_there, put_json
 from mailblast.recipients import open_recipients
+from mailblast.resolver import Resolver
 from mailblast.terminal import Screen
 from mailblast.terminal.findings import show_cleaned
 
@@ -34,6 +35,13 @@ def lists() -> None:
     help="Where the rows go that are taken out, each with its line and the reason.",
 )
 @click.option("--roles", is_flag=True, help="Take out role accounts (info@, sales@) too.")
+@click.option("--dns", is_flag=True, help="Take out domains that take no mail too.")
+@click.option(
+    "--resolver",
+    default="",
+    metavar="ADDRESS",
+    help='The DNS server to ask, as "127.0.0.1:53"; the system\'s unless named.',
+)
 @click.option(
     "--email", default="email", show_default=True, help="The column of addresses."
 )
@@ -44,6 +52,8 @@ def list_clean(
     out: Path,
     reasons: Path | None,
     roles: bool,
+    dns: bool,
+    resolver: str,
     email: str,
     encoding: str,
     as_json: bool,
@@ -56,7 +66,8 @@ def list_clean(
     screen = Screen(json=as_json)
     recipients = open_recipients(path, email=email, encoding=encoding)
     with ledger_if_there(find_workspace(Path())) as ledger:
-        wanted = Wanted(ledger, roles=roles)
+        dead = dead_among(recipients, Resolver(resolver), screen.told) if dns else {}
+        wanted = Wanted(ledger, dead, roles=roles)
         cleaned = clean(recipients, out, reasons, wanted, screen.told)
     if as_json:
         put_json(_document(cleaned, out, reasons, scrubbed=ledger is not None))

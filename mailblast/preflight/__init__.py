@@ -5,23 +5,27 @@ asks the DNS or the web is gathered here too, beside the list and the ledger, an
 rules as a group of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 from mailblast.campaign import Campaign
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
-from mailblast.check.census import Hygiene
+from mailblast.check.census import Hygiene, Mailable
 from mailblast.check.facts import History, Listed, Messages, TriedOut, WirelessDomains
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger
 from mailblast.preflight.hygiene import looked_over
 from mailblast.preflight.listed import messages
+from mailblast.preflight.mailable import mailable
 from mailblast.preflight.packs import found
 
-__all__ = ["gathered", "looked_over", "preflight"]
+__all__ = ["gathered", "looked_over", "mailable", "preflight"]
+
+
+NOTHING: Mapping[type, object] = {}
 
 
 def preflight(
@@ -30,7 +34,7 @@ def preflight(
     ledger: Ledger | None,
     survey: Survey | Refusal,
     packs: Sequence[str] = (),
-    more: Sequence[object] = (),
+    more: Mapping[type, object] = NOTHING,
 ) -> list[Finding]:
     """How a campaign stands with every rule of its packs, or of those named here.
 
@@ -47,7 +51,7 @@ def gathered(
     workspace: Path,
     ledger: Ledger | None,
     survey: Survey | Refusal,
-    more: Sequence[object] = (),
+    more: Mapping[type, object] = NOTHING,
 ) -> Facts:
     """All facts, as of today."""
     manifest = manifest_of(campaign)
@@ -66,7 +70,8 @@ def gathered(
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
         Hygiene: _LEFT_TO_CHECK,
-        **{type(one): one for one in more},
+        Mailable: _LEFT_TO_CHECK,
+        **more,
     }
     # The user's own day: an attestation of this morning is not of the future.
     today = datetime.now().astimezone().date()
