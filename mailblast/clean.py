@@ -70,6 +70,8 @@ def clean(
     Raises UserError where one of the two exists, and Problems where the list is damaged; then
     neither is there.
     """
+    if reasons is not None and reasons.resolve() == out.resolve():
+        raise UserError(f"{out} cannot take both the list and the reasons")
     codec, mark = recipients.source.encoding()
     cleaned = Cleaned()
     with ExitStack() as stack:
@@ -100,7 +102,12 @@ def dead_among(recipients: Recipients, resolver: Resolver, told: Told) -> Mappin
 
     A domain that gives no answer is not among them: it may answer tomorrow.
     """
-    domains = dict.fromkeys(row.address.domain for row in recipients if row.address)
+    domains: dict[str, None] = {}
+    for number, row in enumerate(recipients, 1):
+        if row.address:
+            domains[row.address.domain] = None
+        if number % TOLD_EVERY == 0:
+            told("gathering domains", number, None)
     answers = look_up(domains, resolver, told)
     return {domain: no.why for domain, no in answers.items() if no.permanent}
 

@@ -10,6 +10,7 @@ from checking import facts, findings, listed
 from commands import SETTINGS, letter, ok, relay
 from hypothesis import given
 from hypothesis import strategies as st
+from misbehaving import running
 from nameservers import Nameservers, needs_nameservers, nobody_comes
 
 from mailblast.address import parse
@@ -295,6 +296,27 @@ def test_domains_that_take_no_mail():
     )
     assert last(many, Mailable(2, 2, 0, gone))[0] == "fail"
     assert last(few, Refusal("no DNS"))[0] == "skip"
+
+
+def test_who_bounced_last_time(tmp_path: Path) -> None:
+    """BNC-HYGIENE: whoever the ledger has something against, and bears it still; a delivery
+    after that is forgiveness."""
+    with running({}) as server:
+        letter(
+            tmp_path,
+            "ann@inbox.example,Ann\nbo@inbox.example,Bo\n",
+            delivery=relay(server.port, 1),
+        )
+        for said, last in (("550 no", "warn"), ("250 ok", "pass")):
+            server.script = {"RCPT": {"bo@inbox.example": said}}
+            ok(tmp_path, "send", "letter", "--new-run", "--yes", "--wait", "0")
+            found = ok(tmp_path, "check", "letter", "--json").json["findings"]
+            bounced = [
+                one for one in found if one["evidence"] == "recipients.csv:3 (permanent)"
+            ]
+            assert [one["status"] for one in bounced] == (
+                ["warn"] if last == "warn" else []
+            )
 
 
 # --- The DNS --------------------------------------------------------------------------------

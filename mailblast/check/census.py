@@ -36,8 +36,9 @@ class Noted:
 class Hygiene:
     """What is to be said of the rows of a list.
 
-    `unusual` have characters that some receivers refuse; `suppressed` is None where there is no
-    ledger to ask.  What can be said of domains is said of `Listed.domains`.
+    `unusual` have characters that some receivers refuse; `bounced` had a message that came to
+    nothing, and are not suppressed for it yet; `suppressed` is None where there is no ledger
+    to ask.  What can be said of domains is said of `Listed.domains`.
     """
 
     file: str
@@ -46,6 +47,7 @@ class Hygiene:
     unusual: Noted
     duplicates: Noted
     roles: Noted
+    bounced: Noted
     suppressed: Noted | None
     generated: tuple[Suspicion, ...]
 
@@ -70,13 +72,13 @@ class Census:
     def __init__(self) -> None:
         self._rows = 0
         self._invalid, self._unusual, self._duplicates = Noted(), Noted(), Noted()
-        self._roles, self._suppressed = Noted(), Noted()
+        self._roles, self._bounced, self._suppressed = Noted(), Noted(), Noted()
 
-    def take(self, row: Row, first: int, suppressed: str = "") -> None:
+    def take(self, row: Row, first: int, suppressed: str = "", against: str = "") -> None:
         """Count a row.
 
         `first` is the line where its address stood first, `suppressed` the reason for which it
-        must not be mailed.
+        must not be mailed, `against` what its last message counts as against it.
         """
         self._rows += 1
         if row.address is None:
@@ -87,6 +89,8 @@ class Census:
             return
         if suppressed:
             self._suppressed.add(row.line, suppressed)
+        elif against:
+            self._bounced.add(row.line, against)
         mailbox = row.address.mailbox
         if is_role(mailbox):
             self._roles.add(row.line)
@@ -104,6 +108,7 @@ class Census:
             unusual=self._unusual,
             duplicates=self._duplicates,
             roles=self._roles,
+            bounced=self._bounced,
             suppressed=self._suppressed if with_ledger else None,
             generated=tuple(generated),
         )

@@ -42,7 +42,11 @@ def hygiene(facts: Facts) -> Iterator[Verdict]:
         for name, seen in listed.domains.items()
         if is_disposable(name) and not meant(name)
     }
-    for noted, what in ((told.duplicates, _REPEATED), (told.roles, _ROLES)):
+    for noted, what in (
+        (told.duplicates, _REPEATED),
+        (told.roles, _ROLES),
+        (told.bounced, _BOUNCED),
+    ):
         if noted.rows:
             yield warned(_rows(told.file, noted), what=what(noted.rows))
     if short:
@@ -121,6 +125,10 @@ _ROLES = _counted(
 _DEAD = _counted(
     "address is at a domain that takes no mail",
     "addresses are at domains that take no mail",
+)
+_BOUNCED = _counted(
+    "address bounced last time, and is not suppressed for it yet",
+    "addresses bounced last time, and are not suppressed for it yet",
 )
 _DISPOSABLE = _counted(
     "address is at a disposable domain", "addresses are at disposable domains"

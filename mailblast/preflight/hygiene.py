@@ -1,6 +1,6 @@
 """Going through the list once for all that there is to know of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 from typing import TypeVar
@@ -33,10 +33,11 @@ def looked_over(
     with closing(Seen()) as seen:
         for batch in batches(rows):
             suppressed = suppressed_among(batch, ledger, campaign.name)
+            against = _bounced_among(batch, ledger)
             for row in batch:
                 key = row.address.key if row.address else ""
                 first = seen.first(key, row.line) if key else row.line
-                census.take(row, first, suppressed.get(key, ""))
+                census.take(row, first, suppressed.get(key, ""), against.get(key, ""))
         made = list(_made(seen, Destinations.of(campaign)))
     file = campaign.recipients.file.name
     return survey, census.hygiene(file, made, with_ledger=ledger is not None)
@@ -58,6 +59,12 @@ def suppressed_among(
     return ledger.suppressions.standing(
         (row.address for row in batch if row.address), scope
     )
+
+
+def _bounced_among(batch: Iterable[Row], ledger: Ledger | None) -> Mapping[str, str]:
+    if ledger is None:
+        return {}
+    return ledger.history.counting([row.address.key for row in batch if row.address])
 
 
 def _made(seen: Seen, table: Destinations) -> Iterator[Suspicion]:
