@@ -168,7 +168,8 @@ _JOINED = events.join(deliveries, deliveries.c.id == events.c.delivery).join(
 _RECORDED = select(events, runs.c.run).select_from(_JOINED)
 _HISTORY = _RECORDED.where(deliveries.c.key == bindparam("key")).order_by(events.c.id)
 _BLAMED = (
-    select(deliveries.c.key.distinct())
+    select(deliveries.c.key)
+    .distinct()
     .select_from(_JOINED)
     .where(
         deliveries.c.key.in_(bindparam("keys", expanding=True)),
