@@ -10,11 +10,11 @@ import csv
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO
 
 from mailblast.check.census import Noted
 from mailblast.errors import UserError
@@ -77,7 +77,7 @@ def clean(
     with ExitStack() as stack:
         kept = stack.enter_context(new_file(out, codec))
         kept.write(mark + recipients.header())
-        write = _nowhere
+        write: Callable[[list[object]], object] = _nowhere
         if reasons is not None:
             write = csv.writer(stack.enter_context(new_file(reasons, "utf-8"))).writerow
         header = recipients.columns.header
@@ -112,7 +112,7 @@ def dead_among(recipients: Recipients, resolver: Resolver, told: Told) -> Mappin
     return {domain: no.why for domain, no in answers.items() if no.permanent}
 
 
-def _nowhere(_: Sequence[object]) -> Any:
+def _nowhere(_: list[object]) -> None:
     """Nobody wants to know the reasons."""
 
 
@@ -170,7 +170,7 @@ def _why(
 
 
 @contextmanager
-def new_file(path: Path, codec: str) -> Iterator[TextIO]:
+def new_file(path: Path, codec: str) -> Iterator[IO[str]]:
     """A file that appears under its name when the block has ended well, and not before.
 
     Raises UserError if something has that name already.

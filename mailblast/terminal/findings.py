@@ -195,8 +195,8 @@ def show_cleaned(
     if not scrubbed:
         screen.say("No suppression list was looked at: nothing was sent from here yet.")
     if cleaned.mistyped.rows:
-        rows = counted(cleaned.mistyped.rows, "address", "addresses")
+        many = counted(cleaned.mistyped.rows, "address", "addresses")
         first = ", ".join(f"{file}:{line} {what}" for line, what in cleaned.mistyped.first)
         _paragraph(
-            screen, f"Kept, and worth a look: {rows} that may be mistyped ({first}).", ""
+            screen, f"Kept, and worth a look: {many} that may be mistyped ({first}).", ""
         )
