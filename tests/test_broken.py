@@ -19,8 +19,8 @@ from mailblast.ledger import Ledger
 from mailblast.recipients import open_recipients
 
 PACKS = (
-    '[check]\npacks = ["can-spam", "bulk-senders", "standards", "casl", "gdpr-eprivacy", '
-    '"uk-pecr", "spam-act-au"]\nwireless_domains = "wireless.txt"\ndns = false\n'
+    '[check]\ndns = false\npacks = ["can-spam", "bulk-senders", "standards", "casl", '
+    '"gdpr-eprivacy", "uk-pecr", "spam-act-au"]\nwireless_domains = "wireless.txt"\n'
 )
 RELAY = '[delivery]\nvia = "relay"\nhost = "smtp.relay.example"\n'
 
@@ -46,7 +46,11 @@ HTML = """\
 <p><a href="{{ unsubscribe_url }}" style="font-size:1px">here</a></p>
 <img src="https://shop.example/open?u=1" width="1" height="1">
 """
-ROWS = "email,name,consent,country\nann@txt.example,Ann,because,\n"
+MADE = "".join(f"user{n}@made.example,User,because,\n" for n in range(20))
+ROWS = (
+    "email,name,consent,country\nann@txt.example,Ann,because,\nbad,Bad,because,\n"
+    f"info@txt.example,Info,because,\n{MADE}"
+)
 
 
 BREAKS = {
@@ -65,9 +69,12 @@ BREAKS = {
     "CANSPAM-MULTISENDER": "fail",
     "CANSPAM-SEXUAL": "fail",
     "CANSPAM-HARVEST": "fail",
+    "CANSPAM-DICTIONARY": "warn",
     "CANSPAM-WIRELESS": "fail",
     "CANSPAM-THIRDPARTY": "warn",
     "CONSENT-RECORD": "fail",
+    "SMTP-ADDR-SYNTAX": "warn",
+    "BNC-HYGIENE": "warn",
     "CASL-CONSENT": "fail",
     "CASL-CONTENT": "fail",
     "CASL-SUBJECT": "warn",

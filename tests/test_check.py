@@ -231,8 +231,8 @@ def acme(tmp_path: Path) -> dict[str, str]:
 
 def test_a_company_adds_its_own_pack(tmp_path: Path, acme: dict[str, str]) -> None:
     """It is found by its entry point, named in [check], explained, and stands beside ours."""
-    toml = SETTINGS.replace("[check]\n", '[check]\npacks = ["can-spam", "acme"]\n') + REAL
-    letter(tmp_path, PEOPLE, campaign_toml=toml)
+    packs = '[check]\npacks = ["can-spam", "acme"]\n'
+    letter(tmp_path, PEOPLE, campaign_toml=SETTINGS.replace("[check]\n", packs) + REAL)
     ended = ok(tmp_path, "check", "letter", env=acme, program=PROGRAM, status=4)
 
     assert "FAIL ACME-FROM" in ended.out

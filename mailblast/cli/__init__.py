@@ -25,6 +25,7 @@ from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
 from mailblast.cli.history import bounces_list, bounces_show, bounces_undo
 from mailblast.cli.importing import status_for_mta
+from mailblast.cli.lists import lists
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
@@ -100,6 +101,7 @@ for command in (
         explain,
         destinations,
         unsubscribe,
+        lists,
     ),
     keys,
 ):
