@@ -214,7 +214,7 @@ def test_what_is_told(sent: Sent) -> None:
     assert "1 autoreplied" in narrow
     assert "autoreplied: a machine answered" in ok(sent.where, "show", ann).out
     shown = ok(sent.where, "show", bo).out
-    assert "Came back too, and changed nothing:" in shown
+    assert "Came back too, and changed nothing here:" in shown
     assert "tied by return-path: delayed 4.2.2 452 4.2.2 busy" in shown
     assert "came back" not in ok(sent.where, "show", cy).out.lower()
 

@@ -48,20 +48,22 @@ def report(
 @click.argument("address")
 @click.option("--run", "run_name", metavar="RUN", help="In this run alone.")
 @click.option(
-    "--raw", is_flag=True, help="Print the message as it was sent, byte for byte."
+    "--raw",
+    is_flag=True,
+    help="Print the message as it was sent, byte for byte: the last one, or that of --run.",
 )
 @rehearsal_option
 def show(address: str, run_name: str | None, raw: bool, rehearsal: bool) -> int:
     """What happened to ADDRESS, event by event; with --raw, the message itself."""
     screen = Screen(json=raw)
     with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
-        run = reports.chosen(ledger, run_name)[0] if run_name or raw else None
+        run = reports.chosen(ledger, run_name)[0] if run_name else None
         told = list(previews.story(ledger, address_of(address).key, run))
         if not told:
             raise UserError(
                 f"{address} is in no run", "mailblast report --all lists the runs"
             )
-        for one, delivery, history in told:
+        for one, delivery, history in told[-1:] if raw else told:
             if not raw:
                 screen.story(one, delivery, history, ledger.imports.about(delivery.id))
                 if delivery.disposition in DUE:

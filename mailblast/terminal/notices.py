@@ -86,7 +86,7 @@ def story(
     told = {event.digest for event in history}
     others = [mail for mail in returned if mail.digest not in told]
     if others:
-        yield "Came back too, and changed nothing:"
+        yield "Came back too, and changed nothing here:"
     for mail in others:
         tied = f"tied by {mail.tied}: " if mail.tied else ""
         said = f"{mail.result} [{visible(mail.source)}] {tied}{visible(mail.text)}"
