@@ -35,7 +35,8 @@ LAYERS = [
     "mx", "mtasts", "dane",
     "check.finding", "check.book", "check.facts", "check.attestation", "check.survey",
     "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
-    "check.subject", "check.wayout", "check.consent", "check", "check.policies",
+    "check.subject", "check.wayout", "check.consent",
+    "check.each", "check.header", "check.listheader", "check.mime", "check", "check.policies",
     # edges: files, the network and the database
     "secret", "content", "mailbox", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",

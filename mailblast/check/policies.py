@@ -7,7 +7,16 @@ its own.
 from functools import partial
 from importlib.resources import files
 
-from mailblast.check import consent, scope, sender, subject, wayout
+from mailblast.check import (
+    consent,
+    header,
+    listheader,
+    mime,
+    scope,
+    sender,
+    subject,
+    wayout,
+)
 from mailblast.check.pack import Check, Pack, read_pack
 
 CHECKS: dict[str, Check] = {
@@ -16,6 +25,9 @@ CHECKS: dict[str, Check] = {
     **subject.CHECKS,
     **wayout.CHECKS,
     **consent.CHECKS,
+    **header.CHECKS,
+    **listheader.CHECKS,
+    **mime.CHECKS,
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mailblast.campaign import Campaign
 from mailblast.check.facts import Messages, Sample
 from mailblast.check.survey import Survey
-from mailblast.compose import Due, Message
+from mailblast.compose import Due
 from mailblast.errors import Refusal
 from mailblast.keys import dkim_key, key_path
 from mailblast.pool.workbench import Workbench, compose
@@ -49,7 +49,7 @@ def messages(campaign: Campaign, workspace: Path, survey: Survey) -> Messages | 
     rows = list(survey.telling())
     composed = compose(composer, [_due(row) for _, row in rows])
     good = [
-        _sample(why, row, found)
+        taken_apart(why, row.number, found.recipient, found.content)
         for (why, row), found in zip(rows, composed, strict=True)
         if not isinstance(found, Refusal)
     ]
@@ -82,16 +82,17 @@ def _due(row: Row) -> Due:
     )
 
 
-def _sample(why: str, row: Row, message: Message) -> Sample:
-    parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+def taken_apart(why: str, row: int, recipient: str, content: bytes) -> Sample:
+    """A message as its reader has it: nothing is known of it but its bytes."""
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
-    headers = tuple(_headers(message.content))
+    headers = tuple(_headers(content))
     unsubscribe = next((v for name, v in headers if name.lower() == "list-unsubscribe"), "")
     return Sample(
         why=why,
-        row=row.number,
-        recipient=message.recipient,
-        content=message.content,
+        row=row,
+        recipient=recipient,
+        content=content,
         headers=headers,
         subject=str(parsed["subject"] or ""),
         text=text.get_content() if text else "",
