@@ -28,6 +28,7 @@ _HARD = frozenset(
     {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
 )
 _BLOCKED = frozenset({Reason.BLOCKED_REPUTATION, Reason.SPAM_CONTENT, Reason.RELAY_DENIED})
+COUNTED = _HARD | _BLOCKED | {Reason.POLICY_AUTH}  # of what bounces, what may trip it
 _TAKEN = (Disposition.ACCEPTED, Disposition.DELIVERED)
 _PARTS = 1_000_000  # shares are compared in whole numbers, so that a threshold is exact
 
@@ -212,6 +213,28 @@ class Breaker:
             # They are settled and do not come again: any other numbers will do for them.
             most = min(count, self._thresholds.authentication)
             here.unauthenticated.update(range(-most, 0))
+
+    def complained(self, destination: str, count: int) -> None:
+        """Add so many complaints from an earlier time."""
+        for each in (self._destinations.setdefault(destination, Counts()), self._run):
+            each.complaints += count
+
+    def stopped(self, destination: str, delivery: int) -> None:
+        """Add that a destination said that it will be the same for everybody."""
+        here = self._destinations.setdefault(destination, Counts())
+        if len(here.stopped) < self._thresholds.authentication:
+            here.stopped.add(delivery)
+
+    def passed(self) -> list[tuple[str, Trip]]:
+        """The thresholds that are passed by what was added, each with the destination that it
+        was found at."""
+        found = []
+        for destination, here in self._destinations.items():
+            trip = self._run_trip(destination, here)
+            trip = trip or self._destination_trip(destination, here)
+            if trip is not None:
+                found.append((destination, trip))
+        return found
 
 
 def _sentence(count: int, of: int, what: str, threshold: int) -> str:

@@ -9,7 +9,7 @@ else happens is kept as an event and changes nothing.
 from dataclasses import dataclass, replace
 
 from mailblast.event import Disposition, EventKind
-from mailblast.reason import Meaning, Reason, Scope, meaning
+from mailblast.reason import Reason, Scope, meaning
 from mailblast.smtp.reply import Reply
 
 _D, _E = Disposition, EventKind
@@ -49,6 +49,9 @@ TRANSITIONS: dict[Disposition, dict[EventKind, Disposition]] = {
 DUE = frozenset({_D.QUEUED, _D.DEFERRED})  # what `send` still has to do
 OPEN = DUE | {_D.DOUBTFUL}  # what is not settled
 
+# RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
+BOUNCE_WINDOW = 4 * 86400.0
+
 
 def after(current: Disposition, kind: EventKind) -> Disposition:
     """The disposition of a delivery once `kind` has happened to it."""
@@ -59,7 +62,8 @@ def after(current: Disposition, kind: EventKind) -> Disposition:
 class Outcome:
     """What one attempt came to: the fact to be recorded, without its time.
 
-    The last four are those of `reason.Meaning`; `scope` is None where nothing was refused.
+    The last but one are those of `reason.Meaning`; `scope` is None where nothing was refused.
+    `to_rcpt`: it was said in answer to RCPT, and so of the recipient.
     """
 
     kind: EventKind
@@ -71,15 +75,22 @@ class Outcome:
     rest: float = 0.0
     pause: bool = False
     generic: bool = False
+    to_rcpt: bool = False
 
 
 def judge(
-    reply: Reply | None, why: str, *, after_dot: bool, provider: str = ""
+    reply: Reply | None,
+    why: str,
+    *,
+    after_dot: bool,
+    to_rcpt: bool = False,
+    provider: str = "",
 ) -> Outcome | None:
     """The outcome of an attempt, or None when nobody can know it.
 
     `reply` is the server's answer, None when the session broke; `why` says how it broke;
-    `provider` is who runs the destination, if that is known (`reason.meaning`).
+    `after_dot` and `to_rcpt` say to what it answers; `provider` is who runs the destination,
+    if that is known (`reason.meaning`).
     Only the first digit decides (RFC 5321 §4.2.1).  A break before the final dot leaves the
     message with us; after the dot, both sides may hold it (RFC 1047), and that is a doubt.
     """
@@ -95,7 +106,8 @@ def judge(
         return None
     # Before the dot a 2xx or 3xx in the wrong place accepts nothing: it can be tried again.
     kind = _E.REFUSED if reply.permanent else _E.DEFERRED
-    return _outcome(kind, reply.code, reply.status, reply.text, provider)
+    outcome = _outcome(kind, reply.code, reply.status, reply.text, provider)
+    return replace(outcome, to_rcpt=True) if to_rcpt else outcome
 
 
 def _outcome(kind: EventKind, code: int, status: str, text: str, provider: str) -> Outcome:
@@ -113,17 +125,24 @@ def unroutable(
     return Outcome(_E.REFUSED if permanent else _E.DEFERRED, reason, code, status, why)
 
 
-def unreachable(why: str, code: int, provider: str = "", *, permanent: bool) -> Outcome:
+def unreachable(
+    why: str, code: int, provider: str = "", *, permanent: bool, unencrypted: bool = False
+) -> Outcome:
     """The outcome for a message to whose hosts no connection came about.
 
     `code` is that of the greeting, 0 when there was none; `permanent` says that every host
-    greets with a refusal for good.  A greeting speaks of the host and of us: of the address it
-    says nothing.
+    greets with a refusal for good; `unencrypted`, that TLS did not come about, which is
+    demanded by us or between the two hosts.  A greeting speaks of the host and of us: of the
+    address it says nothing, of the domain at most that it takes no mail.
     """
     kind = _E.REFUSED if permanent else _E.DEFERRED
     if code:
-        return replace(_outcome(kind, code, "", why, provider), generic=True)
-    return Outcome(kind, Reason.NETWORK_TEMPORARY, text=why, scope=Scope.DESTINATION)
+        outcome = replace(_outcome(kind, code, "", why, provider), generic=True)
+        if outcome.scope is Scope.RECIPIENT and outcome.reason is not Reason.DOMAIN_INVALID:
+            outcome = replace(outcome, scope=Scope.DESTINATION)
+        return outcome
+    scope = Scope.US if unencrypted else Scope.DESTINATION
+    return Outcome(kind, Reason.NETWORK_TEMPORARY, text=why, scope=scope)
 
 
 def address_is_dead(outcome: Outcome) -> bool:
@@ -137,40 +156,3 @@ def address_is_dead(outcome: Outcome) -> bool:
         and outcome.reason is Reason.INVALID_RECIPIENT
         and not outcome.generic
     )
-
-
-def consequence(found: Meaning, *, permanent: bool) -> str:
-    """What mailblast does with a refusal, in one plain sentence.
-
-    `permanent` says that it is for good (`reason.permanent`).
-    """
-    outcome = Outcome(
-        _E.REFUSED if permanent else _E.DEFERRED, found.reason, generic=found.generic
-    )
-    if address_is_dead(outcome):
-        return "gives up on this message and suppresses the address now: it does not exist"
-    message = "gives up on this message" if permanent else "tries this message again later"
-    return f"{message}; {_beyond_this_message(found)}"
-
-
-def _beyond_this_message(found: Meaning) -> str:
-    if found.pause:
-        fault = "the fault is ours" if found.scope is Scope.US else "no retry mends it"
-        what = "the run" if found.reason is Reason.POLICY_AUTH else "the destination"
-        return (
-            f"pauses {what} when three recipients meet it, because {fault}; "
-            "nobody is suppressed"
-        )
-    if found.rest:
-        return (
-            f"rests the destination for {_minutes(found.rest)}, "
-            "then goes on with one connection; nobody is suppressed"
-        )
-    if found.generic:
-        return "nobody is suppressed: it is not certain that the address does not exist"
-    return "nobody is suppressed"
-
-
-def _minutes(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} minute{'' if minutes == 1 else 's'}"

@@ -43,6 +43,21 @@ class Disposition(StrEnum):
     EXPIRED = "expired"
 
 
+class Against(StrEnum):
+    """What an event may count as against its address (`suppression.policy`).
+
+    From the gravest to the lightest; the first needs no other to confirm it.
+    """
+
+    COMPLAINT = "complaint"  # called it spam
+    NONEXISTENT = "nonexistent"  # the receiver says that there is no such address
+    RESTRICTED = "restricted"  # it takes mail from chosen senders only
+    PERMANENT = "permanent"  # refused for good, without an explicit reason
+    POLICY = "policy"  # a rule of the recipient's own, or of their organisation
+    FULL = "full"  # the mailbox is full
+    SOFT = "soft"  # any other failure of theirs, after all attempts
+
+
 class Event(NamedTuple):
     """One fact about one delivery.
 
@@ -51,7 +66,7 @@ class Event(NamedTuple):
     what was said and by whom, as sent; `tls` is how the line to them was protected; `status`
     is the enhanced status code we derived (RFC 3463).  `due` is the next attempt of a
     `deferred`; `digest` the SHA-256 of the message of an `attempted`, or of the mail that a
-    later event was read from.
+    later event was read from; `against` is what it counts as against the address, if it does.
     """
 
     delivery: int
@@ -66,3 +81,4 @@ class Event(NamedTuple):
     tls: str = ""
     due: float | None = None
     digest: bytes | None = None
+    against: Against | None = None

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from mailblast.address import key_of
 from mailblast.address import parse as parse_address
 from mailblast.bounce import Kind, Notice, Report
-from mailblast.disposition import Outcome, address_is_dead
+from mailblast.bounce.diagnostic import to_rcpt
+from mailblast.disposition import Outcome
 from mailblast.errors import Refusal
 from mailblast.event import Event, EventKind
 from mailblast.reason import Reason
 from mailblast.suppression import Entry
+from mailblast.suppression.policy import against
 from mailblast.tie import Read, Sent, Tie
 
 MAX_TEXT = 300  # characters kept of what a mail says, beside its event
@@ -36,14 +38,16 @@ class Judged:
 
     `result` is it in a word, `text` what the mail said in short.  `facts` are the events that
     it proves; where other mail has said them all, `again` is the result, and nothing changes.
-    `entries` are suppressions that the facts cause, `wishes` such as hold in any case.
+    `wishes` are suppressions that hold in any case; whom the facts suppress is decided where
+    they are recorded (`ledger.history`).  `stop`: it says that it will be the same for
+    everybody.
     """
 
     result: str
     text: str = ""
     again: str = "replayed"
     facts: tuple[Event, ...] = ()
-    entries: tuple[Entry, ...] = ()
+    stop: bool = False
     wishes: tuple[Entry, ...] = ()
 
 
@@ -80,17 +84,33 @@ def _bounce(case: _Case) -> Judged:
     if kind is None:
         return Judged(report.action, text)
     fact = case.fact(kind, sent, report.text)._replace(
-        reason=report.reason, code=report.code, status=report.status, host=report.mta
+        reason=report.reason,
+        code=report.code,
+        status=report.status,
+        host=report.mta,
+        against=against(_outcome(kind, report, sent)),
     )
-    return Judged(kind.value, text, facts=(fact,), entries=_suppressed(fact, report, sent))
+    stop = report.meaning is not None and report.meaning.pause
+    return Judged(kind.value, text, facts=(fact,), stop=stop)
 
 
-def _suppressed(fact: Event, report: Report, sent: Sent) -> tuple[Entry, ...]:
-    """Whom an event suppresses.  This is the place of the whole policy of bounces."""
-    outcome = Outcome(fact.kind, fact.reason, generic=report.generic)
-    if sent.key is None or sent.sample or not address_is_dead(outcome):
-        return ()
-    return (Entry(sent.key, Reason.HARD_BOUNCE, _short(f"{fact.status} {fact.text}")),)
+def _outcome(kind: EventKind, report: Report, sent: Sent) -> Outcome:
+    """A report as the outcome of its message.
+
+    What does not say for certain that the address is dead leaves it open: it is not certain
+    (`Report.hard`), or said of another, to whom ours is forwarded.
+    """
+    dead = report.hard and (not report.recipient or _speaks_of(report, sent))
+    return Outcome(
+        kind,
+        report.reason,
+        report.code,
+        report.status,
+        report.text,
+        report.scope,
+        generic=report.generic or not dead,
+        to_rcpt=to_rcpt(report.text),
+    )
 
 
 def _report_on(notice: Notice, sent: Sent | None) -> Report | None:
@@ -98,11 +118,15 @@ def _report_on(notice: Notice, sent: Sent | None) -> Report | None:
 
     One message had one recipient: if another is named, it was forwarded.
     """
-    theirs = sent.mailbox.casefold() if sent else ""
     for report in notice.reports:
-        if theirs in (report.recipient.casefold(), report.original.casefold()):
+        if sent and _speaks_of(report, sent):
             return report
     return next(iter(notice.reports), None)
+
+
+def _speaks_of(report: Report, sent: Sent) -> bool:
+    named = (report.recipient.casefold(), report.original.casefold())
+    return sent.mailbox.casefold() in named
 
 
 def _complaint(case: _Case) -> Judged:
@@ -119,7 +143,8 @@ def _autoreply(case: _Case) -> Judged:
 
 def _marked(case: _Case, kind: EventKind, text: str) -> Judged:
     assert case.tie.sent is not None  # noqa: S101 - it is not loose
-    return Judged(kind.value, text, facts=(case.fact(kind, case.tie.sent, text),))
+    fact = case.fact(kind, case.tie.sent, text)
+    return Judged(kind.value, text, facts=(fact._replace(against=against(Outcome(kind))),))
 
 
 def _loose(case: _Case, text: str) -> Judged | None:

@@ -10,6 +10,7 @@ from mailblast.address import parse as parse_address
 from mailblast.errors import Problem, Problems, Refusal, UserError
 from mailblast.ledger import Ledger, Suppression, keys_of
 from mailblast.suppression import Entry
+from mailblast.suppression.policy import Recorded
 
 
 def entries(texts: Iterable[str], reason: str) -> list[Entry]:
@@ -45,6 +46,12 @@ def check(ledger: Ledger, text: str) -> list[Suppression]:
     if isinstance(key, Refusal):
         raise UserError(f"{text}: {key}")
     return ledger.suppressions.check(_keys(key))
+
+
+def causes(ledger: Ledger, entries: Iterable[Suppression]) -> dict[int, Recorded]:
+    """The events that caused these entries, by their numbers."""
+    ids = sorted({number for entry in entries for number in entry.events})
+    return {one.id: one for one in ledger.history.numbered(ids)}
 
 
 def _keys(key: str) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     COMPLAINT = "complaint"
     HARD_BOUNCE = "hard-bounce"
+    SOFT_BOUNCE = "soft-bounce"
     LISTED = "listed"
 
     @property

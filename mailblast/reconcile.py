@@ -21,11 +21,13 @@ from pathlib import Path
 from mailblast import tie
 from mailblast.bounce import Kind
 from mailblast.bounce.parts import MAX_READ
+from mailblast.campaign import Policy
 from mailblast.errors import LedgerError, Refusal
 from mailblast.judging import judged
 from mailblast.ledger import Change, Ledger, Taken
 from mailblast.mailbox import Mail, append_all
 from mailblast.reading import read_all
+from mailblast.send.comeback import Returns
 from mailblast.tag import Keyring
 from mailblast.tie import OLDEST, Read, Sent, Tie
 
@@ -47,6 +49,8 @@ _KEPT = {
 FOR_PEOPLE = frozenset(("other", "replied"))
 LEFT = FOR_PEOPLE | _KEPT.keys()  # what changed nothing, and somebody may want to see
 
+USUAL = Policy()
+
 Settled = Callable[[Mail | Refusal, str], None]
 
 
@@ -61,15 +65,19 @@ class _Fresh:
 class Reconcile:
     """Takes in mail.
 
-    `counts` says what came of it, `kinds` what it was, `tied` by what it was tied.
+    `counts` says what came of it, `kinds` what it was, `tied` by what it was tied; `returns`
+    are those of whom something came back from which more may follow (`comeback.follow`).
     """
 
-    def __init__(self, ledger: Ledger, keyring: Keyring) -> None:
+    def __init__(self, ledger: Ledger, keyring: Keyring, policy: Policy = USUAL) -> None:
+        """`policy` says who is suppressed for what came back."""
         self._ledger = ledger
+        self._policy = policy
         self._keyring = keyring
         self.counts: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.tied: Counter[str] = Counter()
+        self.returns = Returns()
         self._settled: Settled = lambda _mail, _result: None
 
     def take_in(
@@ -132,7 +140,7 @@ class Reconcile:
         def keep(taken: Sequence[Taken]) -> None:
             self._keep(fresh.mails, taken, now)
 
-        entered = self._ledger.imports.enter(changes, now, keep)
+        entered = self._ledger.imports.enter(changes, now, self._policy, keep)
         for change, taken in zip(changes, entered.taken, strict=True):
             self._count(change, taken)
         if entered.suppressed:
@@ -146,6 +154,7 @@ class Reconcile:
             return
         self.counts[taken.result] += 1
         self.kinds[change.kind] += 1
+        self.returns.add(change.judged.facts, stop=change.judged.stop)
         if change.tie.by and change.tie.sent and not change.tie.fault:
             self.tied[str(change.tie.by)] += 1
 

@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mailblast.disposition import DUE
+from mailblast.disposition import BOUNCE_WINDOW, DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Delivery, Ledger, Pause, Run
 from mailblast.reason import Reason
 from mailblast.runbook import RunBook
-
-# RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
-BOUNCE_WINDOW = 4 * 86400.0
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -36,8 +33,8 @@ class RunReport:
     destinations: dict[str, dict[Disposition, int]]
     doubtful: tuple[str, ...]  # the addresses, at most LISTED
     open_until: float | None  # when the last bounce window closes
-    paused: tuple[Pause, ...] = ()  # where something is due that a pause holds
-    resting: tuple[Learnt, ...] = ()  # the same for destinations that asked for less
+    paused: tuple[Pause, ...] = ()  # its destinations that are paused, or the run
+    resting: tuple[Learnt, ...] = ()  # where something is due that has to wait
     marks: Mapping[str, int] = field(default_factory=dict)  # complained, autoreplied, …
     came_back: Mapping[str, int] = field(
         default_factory=dict
@@ -89,7 +86,9 @@ def account(ledger: Ledger, run: Run) -> RunReport:
     """The sums of a run, from the ledger."""
     doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
     destinations = ledger.runs.destinations(run.number)
-    paused, resting = held(ledger, run, with_due(destinations))
+    due = with_due(destinations)
+    _, resting = held(ledger, run, due)
+    whom = {*destinations, *([""] if due else [])}
     return RunReport(
         run=run,
         dispositions=ledger.runs.dispositions(run.number),
@@ -99,7 +98,9 @@ def account(ledger: Ledger, run: Run) -> RunReport:
             one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)
         ),
         open_until=_open_until(ledger, run),
-        paused=paused,
+        paused=tuple(
+            one for one in ledger.pauses.standing(run.number) if one.destination in whom
+        ),
         resting=resting,
         marks=ledger.runs.marks(run.number),
         came_back=ledger.imports.results(run.number),

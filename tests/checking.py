@@ -33,7 +33,7 @@ def _base() -> Campaign:
 
 
 def campaign(**changes: Mapping[str, Any]) -> Campaign:
-    """The campaign with other settings: `campaign(sender={"brands": ("Shop",)})`."""
+    """The campaign with other settings: `campaign(declared={"brands": ("Shop",)})`."""
     base = _base()
     return replace(
         base, **{name: replace(getattr(base, name), **new) for name, new in changes.items()}
@@ -78,7 +78,7 @@ def facts(made: Campaign | None = None, *groups: object) -> Facts:
 
 
 def attested(rule: str, digest: str, on: date = TODAY) -> dict[str, Any]:
-    """For `campaign(check=…)`: somebody's word for a rule."""
+    """For `campaign(declared=…)`: somebody's word for a rule."""
     return {"attested": {rule: Attestation("Ada Lovelace", on, digest)}}
 
 

@@ -1,6 +1,6 @@
 """The rules of CAN-SPAM and of other laws, each with its cases: the tests read like the rule."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from checking import (
@@ -20,7 +20,9 @@ from checking import (
     status,
 )
 
-from mailblast.check.facts import Messages
+from mailblast.address import parse
+from mailblast.check.consent import months_after
+from mailblast.check.facts import Consent, History, Late, Messages, Seen, WirelessDomains
 
 
 def message(text: str = TEXT, html: str | None = HTML, **changes: object) -> Messages:
@@ -35,7 +37,8 @@ def answered(rule: str, made: dict[str, object], *groups: object, days: int = 0)
     """The status once somebody has attested what the rule asks, so many days ago."""
     digest = says(rule, facts(campaign(**made), *groups)).digest
     word = attested(rule, digest, TODAY - timedelta(days))
-    return status(rule, facts(campaign(**made, check=word), *groups))
+    made = {**made, "declared": {**made.get("declared", {}), **word}}
+    return status(rule, facts(campaign(**made), *groups))
 
 
 # --- What it is ---------------------------------------------------------------------------
@@ -104,13 +107,15 @@ def test_transactional_mail_need_not(rule):
 def test_from_names_the_sender(name, expected):
     """From names the organisation or a brand of it, and nothing else."""
     mailbox = campaign().sender.mailbox
-    sender = {
-        "mailbox": type(mailbox)(name, mailbox.address),
-        "organisation": "Example Shop Ltd",
-        "brands": ("ShopClub",),
-    }
+    made = campaign(
+        sender={
+            "mailbox": type(mailbox)(name, mailbox.address),
+            "organisation": "Example Shop Ltd",
+        },
+        declared={"brands": ("ShopClub",)},
+    )
 
-    assert status("CANSPAM-FROM-IDENT", facts(campaign(sender=sender))) == expected
+    assert status("CANSPAM-FROM-IDENT", facts(made)) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_an_address_that_is_none(lines):
 )
 def test_the_form_of_the_address(kind, lines, expected):
     """Street, PO box of USPS, or registered private mailbox; a person says that it is current."""
-    made = {"sender": {"postal_address_kind": kind, "postal_address": lines}}
+    made = {"declared": {"postal_address_kind": kind}, "sender": {"postal_address": lines}}
 
     assert answered("CANSPAM-ADDRESS-FORM", made) == expected
 
@@ -182,7 +187,7 @@ def test_an_attestation_is_of_what_was_asked():
     word = attested(rule, digest)
 
     moved = {**street, "postal_address": ("Shop", "Main Road 8", "1234 T")}
-    found = says(rule, facts(campaign(sender=moved, check=word)))
+    found = says(rule, facts(campaign(sender=moved, declared=word)))
     assert found.status == "fail"
     assert "has changed since" in found.evidence
     assert found.digest != digest
@@ -350,13 +355,13 @@ def test_the_notice_in_the_text_part():
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), [("signup", "pass"), ("", "fail"), ("other", "attested")]
+    ("source", "expected"), [("signup", "pass"), (None, "fail"), ("other", "attested")]
 )
 def test_the_list_has_a_source(source, expected):
     """It is declared; "other" takes somebody's word, which is for this list alone."""
-    rule, made = "CANSPAM-HARVEST", {"recipients": {"source": source}}
+    rule, made = "CANSPAM-HARVEST", {"declared": {"source": source}}
 
-    if source == "":
+    if source is None:
         assert status(rule, facts(campaign(**made), listed())) == expected
         return
     assert answered(rule, made, listed()) == expected
@@ -364,8 +369,314 @@ def test_the_list_has_a_source(source, expected):
 
 def test_a_word_for_another_list():
     """Whoever attested one list did not attest the next."""
-    rule, made = "CANSPAM-HARVEST", {"recipients": {"source": "other"}}
-    digest = says(rule, facts(campaign(**made), listed())).digest
-    told = facts(campaign(**made, check=attested(rule, digest)), listed(digest="d2"))
+    rule, other = "CANSPAM-HARVEST", {"source": "other"}
+    digest = says(rule, facts(campaign(declared=other), listed())).digest
+    made = campaign(declared={**other, **attested(rule, digest)})
+    told = facts(made, listed(digest="d2"))
 
     assert status(rule, told) == "fail"
+
+
+# --- Other rules of the subject and the sender ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("subject", "ends", "expected"),
+    [
+        ("Ten new books", None, "pass"),
+        ("Last chance: ten books", None, "warn"),
+        ("Ends tonight", TODAY, "pass"),
+        ("Only 2 days left", TODAY - timedelta(1), "fail"),
+    ],
+)
+def test_a_deadline_is_one(subject, ends, expected):
+    """A deadline in the subject is declared; one that is over is false (RCW 19.190.020)."""
+    made = campaign(declared={"offer_ends": ends})
+
+    assert (
+        status("CANSPAM-SUBJECT-URGENCY", facts(made, message(subject=subject))) == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "html", "expected"),
+    [
+        ("SEXUALLY-EXPLICIT: news", None, "pass"),
+        ("SEXUALLY-EXPLICIT:news", None, "fail"),  # the blank is one of the 19 characters
+        ("sexually-explicit: news", None, "fail"),
+        ("=?utf-8?q?SEXUALLY-EXPLICIT=3A?= news", None, "fail"),
+        ("SEXUALLY-EXPLICIT: news", '<img src="https://a.example/a.png">', "fail"),
+    ],
+)
+def test_the_label(subject, html, expected):
+    """What is declared sexually oriented begins with the label, as it stands in the field."""
+    sent = message(TEXT, html, headers=(("Subject", subject),))
+    made = campaign(declared={"sexually_explicit": True})
+
+    assert status("CANSPAM-SEXUAL", facts(made, sent)) == expected
+    assert status("CANSPAM-SEXUAL", facts(None, sent)) == "skip"
+
+
+@pytest.mark.parametrize(
+    ("advertisers", "organisation", "expected"),
+    [
+        ((), "Example Shop", "skip"),
+        (("Example Shop",), "Example Shop", "pass"),
+        (("Example Shop", "Lantern Press"), "Example Shop", "pass"),
+        (("Lantern Press", "Harbour Books"), "Example Shop", "fail"),  # neither is in From
+        (("Example Shop", "Shop"), "Example Shop", "fail"),  # both are
+        (("Example Shop", "Lantern Press"), "Lantern Press", "fail"),  # another address
+    ],
+)
+def test_of_several_one_is_the_sender(advertisers, organisation, expected):
+    """It is alone in From, and the address is its own (16 CFR 316.2(m))."""
+    made = campaign(
+        declared={"advertisers": advertisers}, sender={"organisation": organisation}
+    )
+
+    assert status("CANSPAM-MULTISENDER", facts(made)) == expected
+
+
+def test_sent_for_another():
+    """Somebody says that the principal's suppression list is imported, for this list."""
+    rule = "CANSPAM-THIRDPARTY"
+
+    assert status(rule, facts(None, listed())) == "skip"
+    made = {"declared": {"on_behalf_of": "Lantern Press"}}
+    assert status(rule, facts(campaign(**made), listed())) == "warn"
+    assert answered(rule, made, listed()) == "attested"
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "expected"),
+    [
+        (TEXT, "noreply@shop.example", "pass"),
+        ("Reply with STOP to unsubscribe.", "noreply@shop.example", "fail"),
+        ("Reply with STOP to unsubscribe.", "news@shop.example", "attested"),
+    ],
+)
+def test_who_asks_for_replies_reads_them(text, address, expected):
+    """An opt-out by reply needs an address that takes mail, and somebody who reads it."""
+    mailbox = campaign().sender.mailbox
+    reply_to = type(mailbox)("", parse(address))
+    made = {"sender": {"reply_to": reply_to}}
+
+    assert answered("CANSPAM-OPTOUT-REPLY", made, message(text, None)) == expected
+
+
+# --- Consent ------------------------------------------------------------------------------
+
+DAY = date(2026, 1, 1)
+EXPRESS = Consent("express", DAY)
+SOFT = Consent("soft_opt_in", DAY, soft_opt_in=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "text", "expected"),
+    [
+        ([EXPRESS, EXPRESS], TEXT, "pass"),
+        ([EXPRESS, Consent()], TEXT, "warn"),
+        ([EXPRESS, Consent("express")], TEXT, "warn"),  # without its date
+        ([Consent()], f"This is an advertisement.\n{TEXT}", "pass"),
+    ],
+)
+def test_it_says_what_it_is(rows, text, expected):
+    """An advertisement says so, unless everybody agreed before to get it."""
+    told = facts(None, listed(*rows), message(text, None))
+
+    assert status("CANSPAM-AD-IDENT", told) == expected
+
+
+@pytest.mark.parametrize(
+    ("domains", "authorised", "age", "expected"),
+    [
+        ({"inbox.example": Seen(5, 2)}, {}, 1, "pass"),
+        ({"txt.example": Seen(5, 2)}, {}, 1, "fail"),
+        ({"txt.example": Seen(5, 2)}, {"txt.example": 4}, 1, "fail"),
+        ({"txt.example": Seen(5, 2)}, {"txt.example": 5}, 1, "pass"),
+        ({"inbox.example": Seen(5, 2)}, {}, 31, "warn"),
+    ],
+)
+def test_nobody_at_a_wireless_domain(domains, authorised, age, expected):
+    """Without prior authorisation nobody there gets it (47 CFR 64.3100); the list is fresh."""
+    given = WirelessDomains(frozenset({"txt.example"}), TODAY - timedelta(age))
+    told = facts(None, given, listed(domains=domains, authorised=authorised))
+
+    assert status("CANSPAM-WIRELESS", told) == expected
+    assert status("CANSPAM-WIRELESS", facts(None, listed(domains=domains))) == "skip"
+
+
+@pytest.mark.parametrize(
+    ("pack", "rule", "row", "expected"),
+    [
+        ("casl", "CONSENT-RECORD", EXPRESS, "pass"),
+        ("casl", "CONSENT-RECORD", Consent(), "fail"),
+        ("casl", "CONSENT-RECORD", Consent("?", DAY), "fail"),
+        ("casl", "CONSENT-RECORD", Consent("none", DAY), "fail"),
+        ("casl", "CONSENT-RECORD", Consent("express"), "fail"),
+        ("casl", "CONSENT-RECORD", Consent("express", odd="consent_at"), "fail"),
+        ("casl", "CONSENT-RECORD", Consent("express", DAY, withdrawn=True), "fail"),
+        ("casl", "CONSENT-RECORD", Consent("express", DAY, expires=TODAY), "pass"),
+        ("casl", "CONSENT-RECORD", Consent("express", DAY, DAY), "fail"),
+        # CASL s. 10(10): two years after a purchase, six months after an inquiry.
+        ("casl", "CASL-CONSENT", Consent("express", DAY, country="CA"), "pass"),
+        ("casl", "CASL-CONSENT", Consent("implied_ebr", date(2025, 1, 1)), "pass"),
+        ("casl", "CASL-CONSENT", Consent("implied_ebr", date(2024, 12, 20)), "warn"),
+        ("casl", "CASL-CONSENT", Consent("implied_ebr", date(2024, 11, 25)), "warn"),
+        ("casl", "CASL-CONSENT", Consent("implied_ebr", date(2024, 11, 24)), "fail"),
+        ("casl", "CASL-CONSENT", Consent("implied_inquiry", date(2026, 8, 1)), "pass"),
+        ("casl", "CASL-CONSENT", Consent("implied_inquiry", date(2026, 5, 24)), "fail"),
+        ("casl", "CASL-CONSENT", Consent("implied_published", DAY), "pass"),
+        ("casl", "CASL-CONSENT", Consent("legitimate_interest", DAY), "fail"),
+        ("casl", "CASL-CONSENT", Consent(country="US"), "skip"),
+        # Directive 2002/58/EC Art. 13(1), (2).
+        ("gdpr-eprivacy", "EU-CONSENT", Consent("express", DAY, country="FR"), "pass"),
+        ("gdpr-eprivacy", "EU-CONSENT", SOFT, "pass"),
+        ("gdpr-eprivacy", "EU-CONSENT", Consent("soft_opt_in", DAY), "fail"),
+        ("gdpr-eprivacy", "EU-CONSENT", Consent("legitimate_interest", DAY), "fail"),
+        ("gdpr-eprivacy", "EU-CONSENT", Consent("express", DAY, country="DE"), "warn"),
+        (
+            "gdpr-eprivacy",
+            "EU-CONSENT",
+            Consent("express", DAY, country="DE", confirmed=True),
+            "pass",
+        ),
+        ("gdpr-eprivacy", "EU-CONSENT", Consent(country="US"), "skip"),
+        # PECR reg. 22: companies are exempt.
+        ("uk-pecr", "UK-PECR", Consent("express", DAY, country="GB"), "pass"),
+        ("uk-pecr", "UK-PECR", Consent(country="GB"), "fail"),
+        ("uk-pecr", "UK-PECR", Consent(country="GB", corporate=True), "skip"),
+        # Spam Act 2003, Schedule 2.
+        ("spam-act-au", "AU-CONSENT", Consent("express", DAY, country="AU"), "pass"),
+        ("spam-act-au", "AU-CONSENT", Consent("inferred", date(2024, 11, 25)), "pass"),
+        ("spam-act-au", "AU-CONSENT", Consent("inferred", date(2024, 11, 24)), "fail"),
+        ("spam-act-au", "AU-CONSENT", SOFT, "fail"),
+        ("spam-act-au", "AU-CONSENT", Consent(country="NZ"), "skip"),
+    ],
+)
+def test_consent(pack, rule, row, expected):
+    """What each law takes for consent, and until when; a row without country is its own too."""
+    assert status(rule, facts(None, listed(row)), pack) == expected
+
+
+def test_the_worst_row_counts():
+    """One row without consent among many; the evidence says where it stands, and how many."""
+    rows = [*(Consent("express", DAY + timedelta(n)) for n in range(50)), Consent()]
+    found = says("CONSENT-RECORD", facts(None, listed(*rows)), "casl")
+
+    assert (found.status, found.evidence) == (
+        "fail",
+        "no consent recorded: recipients.csv:52",
+    )
+    assert found.message.startswith("1 recipients")
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "expected"),
+    [
+        (date(2024, 11, 25), 24, date(2026, 11, 25)),
+        (date(2024, 2, 29), 24, date(2026, 2, 28)),
+        (date(2025, 8, 31), 6, date(2026, 2, 28)),
+        (date(2025, 12, 31), 6, date(2026, 6, 30)),
+    ],
+)
+def test_months_after(day, months, expected):
+    """The same day of the month, or the last there is."""
+    assert months_after(day, months) == expected
+
+
+# --- Opt-outs in time ---------------------------------------------------------------------
+
+
+def at(day: int, hour: int = 12) -> float:
+    """A moment in November 2026; the 2nd is a Monday."""
+    return datetime(2026, 11, day, hour, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("pack", "rule", "asked", "mailed", "expected"),
+    [
+        ("can-spam", "CANSPAM-OPTOUT-10BD", at(2), at(16), "warn"),  # the tenth weekday
+        ("can-spam", "CANSPAM-OPTOUT-10BD", at(2), at(16, 13), "fail"),
+        ("can-spam", "CANSPAM-OPTOUT-10BD", at(7), at(20), "warn"),  # from a Saturday
+        ("can-spam", "CANSPAM-OPTOUT-10BD", at(7), at(21), "fail"),
+        ("bulk-senders", "BULK-UNSUB-48H", at(2), at(4), "warn"),
+        ("bulk-senders", "BULK-UNSUB-48H", at(2), at(4, 13), "fail"),
+        ("casl", "CASL-OPTOUT", at(2), at(17), "fail"),
+        ("spam-act-au", "AU-OPTOUT", at(2), at(9), "warn"),  # the fifth weekday
+        ("spam-act-au", "AU-OPTOUT", at(2), at(10), "fail"),
+        ("gdpr-eprivacy", "EU-OBJECTION", at(2), at(5), "fail"),
+    ],
+)
+def test_opt_outs_take_effect(pack, rule, asked, mailed, expected):
+    """No mail after the deadline of each law; before it, one that was late all the same."""
+    told = facts(None, History(1, (Late(asked, mailed),)))
+
+    assert status(rule, told, pack) == expected
+    assert status(rule, facts(None, History(1, ())), pack) == "pass"
+    assert status(rule, facts(None), pack) == "skip"
+
+
+# --- What other laws want to be read ------------------------------------------------------
+
+WHOLE = (
+    f"Example Shop\n{ADDRESS}\nPhone +44 20 7946 0000\n"
+    f"Privacy: https://shop.example/privacy\nUnsubscribe: {LINK}"
+)
+
+
+@pytest.mark.parametrize(
+    ("pack", "rule", "text", "missing"),
+    [
+        ("casl", "CASL-CONTENT", WHOLE, ""),
+        ("casl", "CASL-CONTENT", WHOLE.replace("Road 7", ""), "the postal address"),
+        ("casl", "CASL-CONTENT", TEXT.replace("News", "Example Shop"), "a phone number"),
+        ("gdpr-eprivacy", "EU-CONTENT", WHOLE, ""),
+        (
+            "gdpr-eprivacy",
+            "EU-CONTENT",
+            WHOLE.replace("Privacy", "See").replace("privacy", "p"),
+            "privacy notice",
+        ),
+        ("gdpr-eprivacy", "EU-CONTENT", WHOLE.replace(LINK, "?"), "a way to unsubscribe"),
+        (
+            "uk-pecr",
+            "EU-CONTENT",
+            WHOLE.replace("Example Shop", "Us"),
+            "the name Example Shop",
+        ),
+        ("spam-act-au", "AU-CONTENT", WHOLE, ""),
+        ("spam-act-au", "AU-CONTENT", f"{WHOLE}\nABN 51 824 753 556", ""),
+        ("spam-act-au", "AU-CONTENT", f"{WHOLE}\nABN 51 824 753 557", "an ABN that is one"),
+    ],
+)
+def test_the_footer(pack, rule, text, missing):
+    """Who sends, and how to reach them: what each law wants to be read there."""
+    found = says(rule, facts(None, message(text, None)), pack)
+
+    assert found.status == ("fail" if missing else "pass")
+    assert missing in found.message
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ('<img src="https://a.example/logo.png" width="200" height="60">', "pass"),
+        ('<img src="cid:logo" width="1" height="1">', "pass"),  # asks nobody
+        ('<img src="https://a.example/open?u=7" width="1" height="1">', "warn"),
+        ('<img src="https://a.example/o" style="width:1px;height:0">', "warn"),
+        ('<img src="https://a.example/o" style="display:none">', "warn"),
+    ],
+)
+def test_no_counting_image(html, expected):
+    """An image that nobody sees is there to count."""
+    sent = facts(None, message(TEXT, html))
+
+    assert status("EU-TRACKING", sent, "gdpr-eprivacy") == expected
+
+
+def test_a_subject_in_canada():
+    """What may mislead is asked there too."""
+    sent = message(subject="You have won a yacht")
+
+    assert status("CASL-SUBJECT", facts(None, sent), "casl") == "warn"

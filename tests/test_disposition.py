@@ -8,12 +8,11 @@ from mailblast.disposition import (
     Outcome,
     address_is_dead,
     after,
-    consequence,
     judge,
     unreachable,
 )
 from mailblast.event import Disposition, EventKind
-from mailblast.reason import Reason, Scope, meaning, permanent, read_rules
+from mailblast.reason import Reason, Scope, read_rules
 from mailblast.smtp.reply import Reply
 
 SETTLED_FOR_GOOD = ("suppressed", "invalid", "refused", "expired")
@@ -108,31 +107,6 @@ def test_an_outcome_carries_what_follows_for_the_destination():
     )
     assert (ours.kind, ours.pause, ours.scope) == ("deferred", True, Scope.US)
     assert Outcome(EventKind.ACCEPTED).scope is None
-
-
-@pytest.mark.parametrize(
-    ("said", "provider", "does"),
-    [
-        ((550, "5.1.1", "User unknown"), "", "suppresses the address now"),
-        ((450, "4.1.1", "User unknown"), "", "tries this message again later; nobody is"),
-        ((550, "5.4.1", "Access denied"), "m365", "not certain that the address does not"),
-        ((550, "5.7.26", "unauthenticated mail"), "google", "the fault is ours; nobody is"),
-        (
-            (421, "", "[TS03] Retrying will NOT succeed"),
-            "",
-            "later; pauses the destination",
-        ),
-        ((421, "4.7.28", "unusual rate of mail"), "", "10 minutes, then goes on with one"),
-        ((552, "5.2.2", "mailbox full"), "", "gives up on this message; nobody is"),
-        ((554, "", "no"), "", "gives up on this message; nobody is suppressed"),
-        ((451, "", "greylisted"), "", "tries this message again later; nobody"),
-    ],
-)
-def test_what_follows_is_said_in_a_sentence(said, provider, does):
-    """Every refusal has one plain consequence, and the sentence says it."""
-    lasting = permanent(*said[:2])
-
-    assert does in consequence(meaning(*said, provider), permanent=lasting)
 
 
 @pytest.mark.parametrize("name", SETTLED_FOR_GOOD)

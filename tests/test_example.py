@@ -11,6 +11,7 @@ import pytest
 from mailblast.campaign import find_workspace, load
 from mailblast.campaign.example import FILES, write_example
 from mailblast.campaign.keys import KEYS, Key
+from mailblast.campaign.settings import WORKSPACE_KEYS
 from mailblast.errors import UserError
 from mailblast.recipients import open_recipients
 
@@ -25,7 +26,7 @@ def row(key: Key) -> str:
     return f"| {name} | {key.form.words} | {default} | {key.meaning} |"
 
 
-@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("key", WORKSPACE_KEYS, ids=str)
 def test_docs_have_every_key(key: Key) -> None:
     """docs/campaign.md says of each key what the program knows."""
     sections = (ROOT / "docs/campaign.md").read_text("utf-8").split("\n## ")
@@ -42,12 +43,12 @@ def test_docs_have_no_other_key() -> None:
         re.MULTILINE,
     )
 
-    assert sorted(map(row, KEYS)) == sorted(rows)
+    assert sorted(map(row, WORKSPACE_KEYS)) == sorted(rows)
 
 
 def test_every_default_has_the_form_of_its_key() -> None:
     """A default that its own form refuses would be shown and not be used."""
-    for key in KEYS:
+    for key in WORKSPACE_KEYS:
         assert (key.default is None) == bool(key.otherwise)
         if key.default is not None:
             assert not hasattr(key.form.take(key.default), "why")

@@ -63,7 +63,7 @@ def test_the_provider_decides_what_a_code_means(tmp_path: Path) -> None:
 
     assert (alone["reason"], alone["rule"]) == ("other", "")
     assert (named["reason"], named["provider"]) == ("invalid-recipient", "m365")
-    assert "not certain" in named["does"]
+    assert "[suppression] permanent says" in named["does"]
 
 
 @pytest.mark.parametrize(

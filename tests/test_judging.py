@@ -9,7 +9,6 @@ from mailblast.errors import Refusal
 from mailblast.event import EventKind
 from mailblast.judging import judged
 from mailblast.reason import Meaning, Reason, Scope
-from mailblast.suppression import Entry
 from mailblast.tie import LOOSE, By, Fault, Read, Sent, Tie
 
 NOW = 1_700_000_000.0
@@ -94,7 +93,7 @@ def test_what_is_not_proven_changes_nothing(notice, tie, result):
     """Without a strong tie a mail has no event and suppresses nobody, and has its name."""
     found = judged(Read(notice), tie, DIGEST, NOW)
 
-    assert (found.result, found.facts, found.entries, found.wishes) == (result, (), (), ())
+    assert (found.result, found.facts, found.wishes) == (result, (), ())
 
 
 @pytest.mark.parametrize(
@@ -143,20 +142,38 @@ def test_the_event_of_a_bounce():
 
 
 @pytest.mark.parametrize(
-    ("meaning", "sent", "entries"),
+    ("meaning", "hard", "counted"),
     [
-        (DEAD, SENT, (Entry("anna@example.net", "hard-bounce", "5.1.1 550 5.1.1 no such user"),)),
-        (replace(DEAD, generic=True), SENT, ()),
-        (FULL, SENT, ()),
-        (DEAD, replace(SENT, sample=True), ()),
-        (DEAD, replace(SENT, key=None), ()),
+        (DEAD, True, "nonexistent"),
+        (DEAD, False, "permanent"),
+        (replace(DEAD, generic=True), True, "permanent"),
+        (FULL, False, "full"),
+        (Meaning(Reason.SPAM_CONTENT, Scope.MESSAGE), False, None),
+        (Meaning(Reason.POLICY_AUTH, Scope.US), False, None),
     ],
-)  # fmt: skip
-def test_who_is_suppressed(meaning, sent, entries):
-    """Only an address that does not exist, and never that of a sample."""
-    found = judged(Read(bounce("failed", meaning=meaning)), Tie(By.LINK, sent), DIGEST, NOW)
+)
+def test_what_a_bounce_counts_as(meaning, hard, counted):
+    """Only what says for certain that the address does not exist counts as that."""
+    told = replace(report("failed", meaning=meaning), hard=hard)
+    (fact,) = judged(Read(Notice(Kind.BOUNCE, (told,))), STRONG, DIGEST, NOW).facts
 
-    assert found.entries == entries
+    assert fact.against == counted
+
+
+def test_what_is_said_of_somebody_else():
+    """That the address to which ours is forwarded does not exist is not said of ours."""
+    told = replace(report("failed", "x@y.example", meaning=DEAD), hard=True)
+    (fact,) = judged(Read(Notice(Kind.BOUNCE, (told,))), STRONG, DIGEST, NOW).facts
+
+    assert fact.against == "permanent"
+
+
+def test_what_a_complaint_counts_as():
+    """As a complaint; what proves delivery counts against nobody."""
+    (complained,) = judged(Read(COMPLAINT), STRONG, DIGEST, NOW).facts
+    (answered,) = judged(Read(AUTOREPLY), STRONG, DIGEST, NOW).facts
+
+    assert (complained.against, answered.against) == ("complaint", None)
 
 
 def test_the_report_on_the_recipient():

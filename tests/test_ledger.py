@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailblast.address import parse
+from mailblast.campaign import Policy
 from mailblast.disposition import after
 from mailblast.errors import LedgerError, Refused, UserError
 from mailblast.event import Disposition, Event, EventKind
@@ -71,6 +72,10 @@ INSERT INTO deliveries VALUES (1, 1, 1, 2, 'a@one.example', 'a@one.example', 'on
 CREATE TABLE events (id INTEGER NOT NULL, delivery INTEGER NOT NULL, kind TEXT NOT NULL,
     at FLOAT NOT NULL, attempt INTEGER NOT NULL, reason TEXT, code INTEGER NOT NULL,
     status TEXT NOT NULL, text TEXT NOT NULL, host TEXT NOT NULL, digest BLOB, PRIMARY KEY (id));
+CREATE TABLE suppressions (id INTEGER NOT NULL, scope TEXT NOT NULL, "key" TEXT NOT NULL,
+    reason TEXT NOT NULL, note TEXT NOT NULL, source TEXT NOT NULL, added FLOAT NOT NULL,
+    removed FLOAT, consent TEXT, PRIMARY KEY (id));
+INSERT INTO suppressions VALUES (1, '', 'z@one.example', 'hard-bounce', '', 'send', 1, NULL, NULL);
 INSERT INTO events VALUES (1, 1, 'deferred', 2, 1, NULL, 451, '', 'later', 'mx.one.example', NULL);
 CREATE TABLE returned (digest BLOB NOT NULL, at FLOAT NOT NULL, source TEXT NOT NULL,
     result TEXT NOT NULL, PRIMARY KEY (digest));
@@ -92,6 +97,7 @@ def test_a_ledger_of_version_1(tmp_path):
 
     assert [one.tls for one in ledger.deliveries.history(1)] == ["", "TLSv1.3"]
     assert ledger.runs.destinations(1) == {"one.example": {"doubtful": 1}}
+    assert [one.events for one in ledger.suppressions.all()] == [()]
     ledger.close()
     Ledger(tmp_path / ".mailblast").close()  # once is enough
 
@@ -189,7 +195,7 @@ def test_suppressed_since_enrolment_is_not_claimed(ledger):
 def test_a_watch_sees_what_is_added_after_it_began(ledger):
     """The last look before MAIL FROM: new entries only, of this scope or the workspace."""
     ledger.suppressions.add([Entry("a@one.example", "listed")], 1.0, "test")
-    watch = ledger.group_commit("letter").watch
+    watch = ledger.group_commit("letter", Policy()).watch
     keys = [["a@one.example"], ["b@one.example"], ["c@two.example"]]
 
     assert [watch.listed(lambda k=key: k) for key in keys] == [None, None, None]

@@ -213,5 +213,5 @@ def test_every_field_of_the_message_is_looked_at(campaign: Path) -> None:
     looked_at = {name.partition("]")[0].strip("[").partition(".")[0] for name in SETTINGS}
     parts = {each.name for each in fields(read(campaign))}
 
-    how = {"delivery", "throttle", "providers", "breaker", "check"}
+    how = {"delivery", "throttle", "providers", "breaker", "suppression", "declared"}
     assert parts - {"name", "directory", "suppression_file", *how} == looked_at

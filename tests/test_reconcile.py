@@ -19,6 +19,7 @@ import pytest
 from commands import begin, ended, environment, letter, look, ok, relay, the_run, until
 from misbehaving import close, keep, running, several
 
+from mailblast.campaign import Policy
 from mailblast.errors import Refusal
 from mailblast.judging import Judged
 from mailblast.keys import keyring
@@ -181,7 +182,7 @@ def test_every_kind_makes_its_event(sent: Sent) -> None:
 
     assert found["counts"] == {
         "bounced": 1, "autoreplied": 1, "complained": 1, "unsubscribed": 1, "delivered": 1,
-        "delayed": 1, "replied": 1, "suppressed": 2,
+        "delayed": 1, "replied": 1, "suppressed": 3,
     }  # fmt: skip
     assert found["kinds"] == {
         "bounce": 3, "autoreply": 1, "complaint": 1, "unsubscribe": 1, "none": 1
@@ -190,7 +191,7 @@ def test_every_kind_makes_its_event(sent: Sent) -> None:
     assert run["dispositions"] == {"bounced": 1, "delivered": 5, "accepted": 1}
     assert run["marks"] == {"autoreplied": 1, "complained": 1, "unsubscribed": 1}
     assert sum(run["came_back"].values()) == 7
-    assert sent.suppressed() == [ann, di]
+    assert sent.suppressed() == [ann, cy, di]
     assert sent.kept("unmatched") == sent.kept("quarantine") == []
 
 
@@ -305,7 +306,7 @@ def test_replayed(sent: Sent) -> None:
     assert counts == {"replayed": 9}
     assert the_run(sent.where)["dispositions"] == before["dispositions"]
     assert look(sent.where, "SELECT count(*) FROM events") == events
-    assert sent.suppressed() == []
+    assert sent.suppressed() == [cy], "by the complaint itself"
     assert len(sent.kept("quarantine")) == 9
     assert "replayed" in ok(sent.where, "show", ann).out
 
@@ -422,7 +423,7 @@ def test_unmatched_is_judged_anew(tmp_path: Path) -> None:
     results = []
     for result in ("unmatched", "unmatched", "weak", "delayed", "unmatched", "bounced"):
         change = Change(b"d" * 32, "in:1", "bounce", LOOSE, Judged(result))
-        found = ledger.imports.enter([change], AT, lambda _: None)
+        found = ledger.imports.enter([change], AT, Policy(), lambda _: None)
         results += found.taken
     ledger.close()
 

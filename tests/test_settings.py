@@ -8,7 +8,7 @@ from campaigns import PLAIN, make, problem, problems, read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailblast.campaign import Limits, Rate, Warmup, load
+from mailblast.campaign import Limits, Policy, Rate, Tolerance, Warmup, load, load_policy
 from mailblast.campaign.forms import duration
 from mailblast.campaign.keys import KEYS
 from mailblast.campaign.limits import CONNECTIONS, RATE
@@ -476,3 +476,61 @@ def test_warm_up_stops_at_the_normal_cap() -> None:
 
     assert caps == [200, 300, 400, 400]
     assert limits.cap(date(9999, 12, 31)) == 400
+
+
+# --- [suppression] ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("nonexistent", "at once", Tolerance(1)),
+        ("nonexistent", "never", Tolerance(0)),
+        ("policy", "3", Tolerance(3)),
+        ("permanent", "2 over 24 h", Tolerance(2, 86_400)),
+        ("permanent", " 2  OVER 1.5 days ", Tolerance(2, 1.5 * 86_400)),
+        ("full", "3 over 30 days", Tolerance(3, 30 * 86_400)),
+        ("soft", "10 over 366 days", Tolerance(10, 366 * 86_400)),
+        ("soft", "never", Tolerance(0)),
+    ],
+)
+def test_what_is_borne(tmp_path: Path, key: str, value: str, meant: Tolerance) -> None:
+    """In words, for the whole workspace; and as it is shown it can be written."""
+    for text in (value, str(meant)):
+        (tmp_path / "mailblast.toml").write_text(f'[suppression]\n{key} = "{text}"\n')
+        policy, _ = load_policy(tmp_path)
+        assert getattr(policy, key) == meant
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(
+            ("nonexistent", bad)
+            for bad in ("0", "-1", "101", "1 over 2 days", "2 over 0 h")
+        ),
+        *(
+            ("permanent", bad)
+            for bad in ("2 in 24 h", "2 over 367 days", "2 over 3 moons", "")
+        ),
+        *(("full", bad) for bad in ("at once", "2 over 30 days", "3 over 13 days", "3")),
+        *(("soft", bad) for bad in ("at once", "5", "2 over 14 days")),
+    ],
+)
+def test_what_is_not_borne(tmp_path: Path, key: str, value: str) -> None:
+    """Told with file, line and key, and what it must be."""
+    (tmp_path / "mailblast.toml").write_text(f'[suppression]\n{key} = "{value}"\n')
+    with pytest.raises(Problems) as told:
+        load_policy(tmp_path)
+
+    assert str(told.value).startswith(f"mailblast.toml:2: [suppression] {key} must be ")
+
+
+def test_suppression_is_the_workspaces(campaign: Path) -> None:
+    """A campaign cannot set what binds all of them; what the workspace sets it gets."""
+    said = problem(campaign, '[suppression]\nfull = "never"')
+    assert said.endswith(
+        "[suppression] binds every campaign of the workspace; it belongs in mailblast.toml"
+    )
+    (campaign.parent / "mailblast.toml").write_text('[suppression]\nfull = "never"\n')
+    assert read(campaign).suppression == Policy(full=Tolerance(0))

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Literal
 
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import files
+from mailblast.campaign import declared, files, suppression
 from mailblast.campaign.checks import consistency
-from mailblast.campaign.declared import ATTEST, Attestation, CheckSettings
+from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.keys import DESTINATIONS, HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
@@ -42,16 +42,18 @@ from mailblast.campaign.settings import (
     located,
     read_settings,
 )
+from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.errors import Problem, Problems, Refusal, UserError
 
 __all__ = [
     "Attestation",
     "Campaign",
-    "CheckSettings",
+    "Declared",
     "Delivery",
     "Dkim",
     "Limits",
     "MessageSettings",
+    "Policy",
     "Profile",
     "Profiles",
     "Rate",
@@ -61,11 +63,13 @@ __all__ = [
     "Setting",
     "Thresholds",
     "Throttles",
+    "Tolerance",
     "Unsubscribe",
     "Warmup",
     "find_workspace",
     "load",
     "load_limits",
+    "load_policy",
 ]
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -80,8 +84,6 @@ class Sender:
     return_path: Address
     organisation: str
     postal_address: tuple[str, ...]
-    postal_address_kind: Literal["street", "usps-po-box", "cmra"]
-    brands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,11 @@ class MessageSettings:
 
 @dataclass(frozen=True, slots=True)
 class RecipientsSettings:
-    """The list: the file, the column of the address, the encoding or "auto", and where it
-    comes from, "" if that was not declared."""
+    """The list: the file, the column of the address, and the encoding or "auto"."""
 
     file: Path
     email: str
     encoding: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,8 @@ class Campaign:
     throttle: Throttles
     providers: Profiles
     breaker: Thresholds
-    check: CheckSettings
+    declared: Declared
+    suppression: Policy
 
 
 def find_workspace(start: Path) -> Path:
@@ -240,6 +241,15 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
     return _throttles(settings), profiles
 
 
+def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
+    """What a workspace says of suppressing and of pausing, without a campaign; raises
+    Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return _policy(settings), _thresholds(settings)
+
+
 def _place(problem: Problem) -> tuple[str, int]:
     file, _, line = problem.where.partition(":")
     return file, int(line) if line.isdigit() else 0
@@ -256,7 +266,6 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
             files.recipients(settings, directory),
             settings.get("recipients", "email"),
             settings.get("recipients", "encoding"),
-            settings.get("recipients", "source") or "",
         ),
         suppression_file=files.suppression(directory),
         unsubscribe=_unsubscribe(settings),
@@ -265,7 +274,8 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         throttle=_throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
-        check=_check(settings),
+        declared=_declared(settings),
+        suppression=_policy(settings),
     )
 
 
@@ -277,8 +287,6 @@ def _sender(settings: Settings) -> Sender:
         return_path=settings.get("sender", "return_path") or _bounces(mailbox),
         organisation=settings.get("sender", "organisation") or mailbox.name,
         postal_address=settings.get("sender", "postal_address") or (),
-        postal_address_kind=settings.get("sender", "postal_address_kind"),
-        brands=settings.get("sender", "brands"),
     )
 
 
@@ -371,7 +379,15 @@ def _thresholds(settings: Settings) -> Thresholds:
     return Thresholds(**{name: settings.get("breaker", name) for name in names})
 
 
-def _check(settings: Settings) -> CheckSettings:
-    attested = {path[0]: setting.value for path, setting in settings.below(ATTEST)}
-    wireless = settings.path("check", "wireless_domains")
-    return CheckSettings(settings.get("check", "packs"), wireless, attested)
+def _declared(settings: Settings) -> Declared:
+    """What only `check` reads."""
+    keys = (key for key in declared.KEYS if key.table != ATTEST)
+    values = {key.name: settings.get(key.table, key.name) for key in keys}
+    values["wireless_domains"] = settings.path("check", "wireless_domains")
+    values["attested"] = {path[0]: each.value for path, each in settings.below(ATTEST)}
+    return Declared(**values)
+
+
+def _policy(settings: Settings) -> Policy:
+    names = (each.name for each in fields(Policy))
+    return Policy(**{name: settings.get(suppression.TABLE, name) for name in names})

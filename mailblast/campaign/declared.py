@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Literal, TypeGuard
 
 from mailblast.campaign import forms
 from mailblast.campaign.forms import Form, Key, choice, listed, matching
@@ -34,9 +35,16 @@ class Attestation:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckSettings:
-    """What `check` holds a campaign against, and what a person attests, by rule."""
+class Declared:
+    """What a campaign declares, named as the keys are; `attested` is by the ids of rules."""
 
+    brands: tuple[str, ...]
+    on_behalf_of: str | None
+    postal_address_kind: Literal["street", "usps-po-box", "cmra"]
+    advertisers: tuple[str, ...]
+    offer_ends: date | None
+    sexually_explicit: bool
+    source: Literal["signup", "purchase", "customer", "event", "other"] | None
     packs: tuple[str, ...]
     wireless_domains: Path | None
     attested: Mapping[str, Attestation]
@@ -53,13 +61,23 @@ def _attestation(value: object) -> Attestation | Refusal:
     by, on, digest = forms.TEXT.take(value["by"]), value["on"], value["digest"]
     if isinstance(by, Refusal):
         return Refusal(f"by {by}")
-    if not isinstance(on, date) or isinstance(on, datetime):
-        return Refusal("on must be a date without quotation marks, as 2026-11-24")
+    if not _is_day(on):
+        return Refusal(f"on must be {DAY.words}")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         return Refusal("digest must be the 16 hex digits that `mailblast check` prints")
     return Attestation(by, on, digest)
 
 
+def _is_day(value: object) -> TypeGuard[date]:
+    # In Python a moment is a date too.
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def _day(value: object) -> date | Refusal:
+    return value if _is_day(value) else DAY.refuse()
+
+
+DAY = Form("a date without quotation marks, as 2026-11-24", _day)
 ATTESTATION = Form('`{ by = "Ada Lovelace", on = 2026-11-24, digest = "…" }`', _attestation)
 PACKS = listed(
     matching(_PACK, "the name of a policy pack: small letters, digits and hyphens", 60),
@@ -78,11 +96,41 @@ KEYS = (
     ),
     Key(
         "sender",
+        "on_behalf_of",
+        forms.TEXT,
+        "Whom you send for, if their goods are advertised and not yours: it has to be attested "
+        "that their suppression list is imported.",
+        otherwise="yourself",
+    ),
+    Key(
+        "sender",
         "postal_address_kind",
         choice("street", "usps-po-box", "cmra"),
         "What kind of address it is: a street address, a PO box registered with USPS, or a "
         "private mailbox at a commercial mail receiving agency (16 CFR 316.2(p)).",
         "street",
+    ),
+    Key(
+        "message",
+        "advertisers",
+        listed(forms.TEXT, "a list of names"),
+        "Whose goods the message advertises, if several persons'; the one of them in `from` is "
+        "its sender (16 CFR 316.2(m)).",
+        [],
+    ),
+    Key(
+        "message",
+        "offer_ends",
+        DAY,
+        'The last day of the offer, where the subject speaks of one ("today only").',
+        otherwise="not declared",
+    ),
+    Key(
+        "message",
+        "sexually_explicit",
+        forms.FLAG,
+        "Whether it is sexually oriented: then it must be labelled so (16 CFR 316.4).",
+        False,
     ),
     Key(
         "recipients",

@@ -1,8 +1,9 @@
 """Checking campaign.toml and mailblast.toml, key by key, and putting the two together.
 
 mailblast.toml holds the same tables as defaults for every campaign of the workspace;
-campaign.toml wins, key by key.  A file is judged whole: all its problems come at once, each
-with its line.
+campaign.toml wins, key by key.  [suppression] holds for the whole workspace and stands in
+mailblast.toml alone.  A file is judged whole: all its problems come at once, each with its
+line.
 """
 
 import difflib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mailblast.campaign import suppression
 from mailblast.campaign.declared import ATTEST, rule_name
 from mailblast.campaign.forms import DESTINATION, PLAIN_SECRET, PROVIDER, header_name
 from mailblast.campaign.keys import DESTINATIONS, HEADERS, KEYS, Key
@@ -34,10 +36,11 @@ def _tree(keys: Iterable[Key]) -> _Tree:
     return tree
 
 
-_TREE = _tree(KEYS)
+WORKSPACE_KEYS = (*KEYS, *suppression.KEYS)  # those of mailblast.toml
+
 _DEFAULTS = {
     (*key.table.split("."), key.name): key.form.take(key.default)
-    for key in KEYS
+    for key in WORKSPACE_KEYS
     if key.default is not None
 }
 
@@ -115,7 +118,9 @@ def read_settings(
             problems.append(source)
             broken = True
             continue
-        found, wrong = checked(source)
+        found, wrong = checked(
+            source, WORKSPACE_KEYS if path.name == WORKSPACE_FILE else KEYS
+        )
         given |= found
         tables |= {name: source.where(name) for name in source.data}
         problems += wrong
@@ -127,7 +132,7 @@ def checked(
 ) -> tuple[dict[KeyPath, Setting], list[Problem]]:
     """What a file gives of these keys, and what is wrong with it."""
     check = _Check(source, keys)
-    check.walk((), source.data, _TREE if keys is KEYS else _tree(keys))
+    check.walk((), source.data, _tree(keys))
     return check.given, check.problems
 
 
@@ -174,7 +179,10 @@ class _Check:
 
     def _unknown(self, path: KeyPath, value: object, node: _Tree) -> None:
         name = path[-1]
-        if isinstance(value, dict) and len(path) == 1:
+        if path == (suppression.TABLE,) and self._keys is KEYS:
+            what = f"[{name}] binds every campaign of the workspace"
+            self._problem(path, what, f"it belongs in {WORKSPACE_FILE}")
+        elif isinstance(value, dict) and len(path) == 1:
             guess = _near(name, node)
             hint = f"did you mean [{guess}]?" if guess else "known: " + _listed(node)
             self._problem(path, f"unknown table [{_shown(name)}]", hint)

@@ -59,7 +59,7 @@ def _finding(facts: Facts, pack: Pack, term: Term, verdict: Verdict) -> Finding:
     status, evidence, digest = verdict.status, verdict.evidence, ""
     if status is None:
         digest = attestation.digest_of(rule.id, verdict.about)
-        given = facts.campaign.check.attested.get(rule.id)
+        given = facts.campaign.declared.attested.get(rule.id)
         status, said = attestation.judged(given, digest, term.level, facts.today)
         evidence = "; ".join(filter(None, (evidence, said)))
     wrong = status in (Status.FAIL, Status.WARN)

@@ -14,7 +14,8 @@ def _any(*words: str) -> re.Pattern[str]:
 # What says that one can opt out, in the languages in which most bulk mail is written.
 OPT_OUT = _any(
     r"un-?\s?subscri", r"opt[ -]?(?:ing )?out", r"stop (?:receiving|these|all)",
-    r"no longer (?:wish|want)", r"remove me", r"(?:e-?mail|mail) preferences",
+    r"no longer (?:wish|want)", r"\bno more (?:e-?mails?|mail|letters?|messages?)",
+    r"leave (?:this|the|our) list", r"remove me", r"(?:e-?mail|mail) preferences",
     r"manage (?:your )?(?:preferences|subscription)",
     r"abmeld", r"abbestell", r"abzumelden", r"austragen",  # German
     r"d[ée]s(?:abonn|inscri)", r"ne plus recevoir",  # French

@@ -9,7 +9,9 @@ from importlib.resources import files
 
 from mailblast.check import (
     consent,
+    deadlines,
     header,
+    identity,
     listheader,
     mime,
     scope,
@@ -25,6 +27,8 @@ CHECKS: dict[str, Check] = {
     **subject.CHECKS,
     **wayout.CHECKS,
     **consent.CHECKS,
+    **identity.CHECKS,
+    **deadlines.CHECKS,
     **header.CHECKS,
     **listheader.CHECKS,
     **mime.CHECKS,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mailblast.campaign.checks import is_loopback
 from mailblast.check import visible
-from mailblast.check.facts import Facts, Messages, Sample
+from mailblast.check.facts import Facts, Listed, Messages, Sample
 from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import REPLY_OR_FORWARD
@@ -32,7 +32,7 @@ def named(facts: Facts) -> Verdict:
         return warned("From is an address without a name", **values)
     if wrong := _misnamed(name, address):
         return failed(wrong, **values)
-    known = (sender.organisation, *sender.brands)
+    known = (sender.organisation, *facts.campaign.declared.brands)
     ours = next((one for one in known if _words(one) & _words(name)), None)
     if ours is None:
         return failed(f"none of {', '.join(known)}", **values)
@@ -98,7 +98,7 @@ def parts(sample: Sample) -> Iterator[_Part]:
 def address_form(facts: Facts) -> Verdict:
     """CANSPAM-ADDRESS-FORM: an address that mail reaches, and somebody's word for it."""
     sender = facts.campaign.sender
-    lines, kind = sender.postal_address, sender.postal_address_kind
+    lines, kind = sender.postal_address, facts.campaign.declared.postal_address_kind
     if not lines:
         return failed("[sender] postal_address is empty")
     if wrong := _malformed(lines, kind):
@@ -139,9 +139,39 @@ def relayed(facts: Facts) -> Verdict:
     return asked(delivery.host, delivery.host, host=delivery.host)
 
 
+def sole(facts: Facts) -> Verdict:
+    """CANSPAM-MULTISENDER: of several advertisers one is the sender, in From and the footer."""
+    sender, advertisers = facts.campaign.sender, facts.campaign.declared.advertisers
+    if not advertisers:
+        return skipped("no advertisers are declared in [message]")
+    if len(advertisers) == 1:
+        return passed(f"{advertisers[0]} alone")
+    shown = _words(sender.mailbox.name)
+    named_ones = [one for one in advertisers if _words(one) <= shown]
+    if len(named_ones) != 1:
+        said = ", ".join(named_ones) or "none of them"
+        return failed(f'From is "{sender.mailbox.name}": {said}', n=len(advertisers))
+    designated = named_ones[0]
+    if designated.casefold() != sender.organisation.casefold():
+        why = f"organisation is {sender.organisation}, and From names {designated}"
+        return failed(why, n=len(advertisers))
+    return passed(f"{designated} alone is in From and has its address in the footer")
+
+
+def for_another(facts: Facts) -> Verdict:
+    """CANSPAM-THIRDPARTY: whoever is sent for has given their suppression list."""
+    principal = facts.campaign.declared.on_behalf_of
+    if not principal:
+        return skipped("on_behalf_of is not set in [sender]")
+    about = f"{principal}\n{facts.of(Listed).digest}"
+    return asked(f"for {principal}: their suppression list is imported", about, x=principal)
+
+
 CHECKS: dict[str, Check] = {
     "CANSPAM-FROM-IDENT": named,
     "CANSPAM-ADDRESS": commercial(address_shown),
     "CANSPAM-ADDRESS-FORM": commercial(address_form),
     "CANSPAM-RELAY-DISGUISE": relayed,
+    "CANSPAM-MULTISENDER": commercial(sole),
+    "CANSPAM-THIRDPARTY": commercial(for_another),
 }

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, asked, failed, passed
+from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
 from mailblast.check.pack import Check
-from mailblast.check.phrases import REPLY_OR_FORWARD
+from mailblast.check.phrases import DEADLINE, REPLY_OR_FORWARD
 from mailblast.check.scope import commercial
 
 COMPARED = 1000  # visible characters of the body
@@ -58,7 +58,40 @@ def no_reply(facts: Facts) -> Verdict:
     return passed(f"in {len(samples)} messages")
 
 
+def urgent(facts: Facts) -> Verdict:
+    """CANSPAM-SUBJECT-URGENCY: a deadline in the subject is declared, and not over."""
+    samples, ends = facts.of(Messages).samples, facts.campaign.declared.offer_ends
+    for sample in samples:
+        found = DEADLINE.search(sample.subject)
+        if found and ends is None:
+            return warned(f"{sample.name}: no offer_ends in [message]", words=found[0])
+        if found and ends is not None and ends < facts.today:
+            return failed(f"{sample.name}: the offer ended on {ends}", words=found[0])
+    return passed(f"offer_ends = {ends}" if ends else "no deadline in the subject")
+
+
+EXPLICIT = "SEXUALLY-EXPLICIT: "  # 19 characters, the blank with them (16 CFR 316.4)
+
+
+def labelled(facts: Facts) -> Verdict:
+    """CANSPAM-SEXUAL: what is declared so begins with the label, and shows no image."""
+    if not facts.campaign.declared.sexually_explicit:
+        return skipped("sexually_explicit is not declared in [message]")
+    samples = facts.of(Messages).samples
+    for sample in samples:
+        # As it stands in the message: an encoded word would hide the label.
+        raw = next((value for name, value in sample.headers if name == "Subject"), "")
+        if not raw.startswith(EXPLICIT):
+            return failed(f'{sample.name}: "{raw[:40]}"')
+        if any(piece.image for piece in visible.read(sample.html or "").pieces):
+            return failed(f"{sample.name}: it shows an image at first sight")
+    return passed(f"{len(samples)} messages are labelled")
+
+
 CHECKS: dict[str, Check] = {
     "CANSPAM-SUBJECT": commercial(truthful),
     "CANSPAM-SUBJECT-REFWD": no_reply,
+    "CANSPAM-SUBJECT-URGENCY": commercial(urgent),
+    "CANSPAM-SEXUAL": commercial(labelled),
+    "CASL-SUBJECT": commercial(truthful),
 }

@@ -57,6 +57,7 @@ class Piece:
     text: str
     look: Look
     image: str = ""  # its source
+    tiny: bool = False  # an image of one pixel, or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,8 @@ class _Reader(HTMLParser):
         look = _styled(self._look, tag, given)
         self._part(tag)
         if tag == "img":
-            self.pieces.append(
-                Piece(given.get("alt", ""), look, given.get("src", "") or "?")
-            )
+            source, alt = given.get("src", "") or "?", given.get("alt", "")
+            self.pieces.append(Piece(alt, look, source, _tiny(given)))
         if tag not in _VOID:
             self._open.append((tag, look))
 
@@ -168,6 +168,12 @@ def _why_hidden(tag: str, given: dict[str, str], style: dict[str, str]) -> str:
     ):
         return "a height of 0"
     return ""
+
+
+def _tiny(given: dict[str, str]) -> bool:
+    style = dict(_declarations(given.get("style", "")))
+    sides = (style.get(name) or given.get(name, "") for name in ("width", "height"))
+    return all(side.removesuffix("px").strip() in ("0", "1") for side in sides)
 
 
 def _size(style: dict[str, str], inherited: float) -> float:

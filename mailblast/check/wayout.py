@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, asked, failed, passed, warned
 from mailblast.check.pack import Check
-from mailblast.check.phrases import OPT_OUT, SAYS_NOTHING
+from mailblast.check.phrases import OPT_OUT, OPT_OUT_BY_REPLY, SAYS_NOTHING
 from mailblast.check.scope import commercial
 from mailblast.check.visible import Piece
 
@@ -116,12 +116,12 @@ def _said(sample: Sample) -> Iterator[tuple[str, str]]:
     if sample.html is not None and (pieces := _link(sample)):
         words = visible.plain(" ".join(piece.text for piece in pieces))
         yield words, _sentence(visible.read(sample.html).text, words)
-    for way in sample.ways_out:
-        if way in sample.text:
-            before, _, after = sample.text.partition(way)
-            line = before.rstrip().rsplit("\n\n", 1)[-1][-300:] + after.split("\n", 1)[0]
-            yield "", line
-            break
+    way = next((way for way in sample.ways_out if way in sample.text), None)
+    if way is not None:
+        before, _, after = sample.text.partition(way)
+        above = before.rstrip().rsplit("\n\n", 1)[-1][-300:]
+        words = before.rsplit("\n\n", 1)[-1][-300:] + after.split("\n", 1)[0]
+        yield visible.plain(words), f"{above} {words}"
 
 
 def _sentence(text: str, words: str) -> str:
@@ -130,8 +130,26 @@ def _sentence(text: str, words: str) -> str:
     return f"{start}{words}{re.split(r'[.!?。]', after[:300])[0]}"
 
 
+def answered(facts: Facts) -> Verdict:
+    """CANSPAM-OPTOUT-REPLY: who is invited to opt out by reply can be replied to."""
+    sender = facts.campaign.sender
+    address = (sender.reply_to or sender.mailbox).address.mailbox
+    for sample in facts.of(Messages).samples:
+        text = visible.read(sample.html).text if sample.html else sample.text
+        found = OPT_OUT_BY_REPLY.search(text)
+        if not found:
+            continue
+        if _NO_REPLY.match(address):
+            return failed(f'{sample.name}: "{found[0]}"', address=address)
+        return asked(f'{sample.name}: "{found[0]}"', address, address=address)
+    return passed("no message asks for replies to opt out")
+
+
+_NO_REPLY = re.compile(r"(?:no|do-?not)[-._]?reply", re.IGNORECASE)
+
 CHECKS: dict[str, Check] = {
     "CANSPAM-OPTOUT-PRESENT": commercial(present),
     "CANSPAM-OPTOUT-CONSPICUOUS": commercial(conspicuous),
     "CANSPAM-OPTOUT-NOTICE": commercial(explained),
+    "CANSPAM-OPTOUT-REPLY": commercial(answered),
 }

@@ -22,6 +22,7 @@ from mailblast.cli.bounces import bounces
 from mailblast.cli.check import check
 from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
+from mailblast.cli.history import bounces_list, bounces_show, bounces_undo
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
@@ -81,6 +82,8 @@ def _own_fault(error: Exception) -> int:
     return 1
 
 
+for command in (bounces_list, bounces_show, bounces_undo):
+    bounces.add_command(command)
 for command in (
     *(
         init,

@@ -9,12 +9,15 @@ import click
 
 from mailblast import bounce
 from mailblast.bounce import Kind, Notice, Report
+from mailblast.campaign import load_policy
 from mailblast.cli.base import json_option, opened, put_json, rehearsal_option
 from mailblast.errors import Refusal
 from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
 from mailblast.reconcile import Reconcile
 from mailblast.runbook import RunBook
+from mailblast.send import comeback
+from mailblast.send.surge import in_words
 from mailblast.terminal import Screen
 from mailblast.terminal.notices import explained
 
@@ -35,24 +38,34 @@ def bounces() -> None:
 def bounces_import(mailboxes: tuple[Path, ...], rehearsal: bool, as_json: bool) -> None:
     """Read notices from MAILBOXES (mbox, Maildir, .eml, or - for standard input)."""
     screen = Screen(json=as_json)
-    with opened(Path(), rehearsal=rehearsal, make=True) as (_, ledger):
-        reconcile = Reconcile(ledger, keyring(ledger))
+    with opened(Path(), rehearsal=rehearsal, make=True) as (workspace, ledger):
+        policy, thresholds = load_policy(workspace)
+        reconcile = Reconcile(ledger, keyring(ledger), policy)
         for path in mailboxes:
             reconcile.take_in(
                 screen.counting(read_mailbox(path), "reading mail"), time.time
             )
+        followed = comeback.follow(ledger, thresholds, reconcile.returns, time.time())
         name = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         document = {
             "sources": [str(path) for path in mailboxes],
             "counts": dict(reconcile.counts),
             "kinds": dict(reconcile.kinds),
             "tied": dict(reconcile.tied),
+            "paused": [
+                {"destination": one.destination, "reason": one.reason, "why": one.why}
+                for one in followed.paused
+            ],
+            "held": {one.domain: one.lifted for one in followed.held},
         }
         RunBook(ledger.directory).put("imports", name, document)
     if as_json:
         put_json(document)
     else:
         screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
+        screen.held(followed.paused, ())
+        for line in in_words(followed.held):
+            screen.say(line)
 
 
 @bounces.command("explain")

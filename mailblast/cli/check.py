@@ -76,7 +76,7 @@ def check(
     if attested and by:
         _attest(screen, campaign, findings, attested.strip().upper(), by)
         return 0
-    policies = found(packs or loaded.check.packs)
+    policies = found(packs or loaded.declared.packs)
     if as_json:
         put_json(_document(loaded, policies, findings))
     else:

@@ -3,10 +3,11 @@
 import click
 
 from mailblast.cli.base import json_option, put_json
-from mailblast.disposition import consequence
+from mailblast.disposition import judge
 from mailblast.errors import Refusal, UserError
 from mailblast.reason import meaning, permanent, providers
 from mailblast.smtp.reply import quoted
+from mailblast.suppression.policy import consequence
 from mailblast.terminal import Screen
 from mailblast.terminal.words import explained
 
@@ -32,7 +33,8 @@ def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
         raise UserError(str(said), EXAMPLE)
     found = meaning(said.code, said.status, said.text, provider)
     for_good = bool(permanent(said.code, said.status))
-    does = consequence(found, permanent=for_good)
+    outcome = judge(said, "", after_dot=False, provider=provider)
+    does = consequence(outcome) if outcome else ""
     if not as_json:
         for line in explained(found, does, permanent=for_good):
             Screen().say(line)

@@ -8,7 +8,7 @@ import click
 from mailblast import optout
 from mailblast.cli.base import opened
 from mailblast.errors import Refused
-from mailblast.terminal import Screen
+from mailblast.terminal import Screen, history
 from mailblast.terminal.words import counted, number
 
 
@@ -65,7 +65,9 @@ def _add(
 def unsubscribe_list() -> None:
     """Print the list."""
     with opened(Path(), make=True) as (_, ledger):
-        Screen().suppressions(ledger.suppressions.all())
+        screen = Screen()
+        for entry in ledger.suppressions.all():
+            screen.say(history.entry(entry))
 
 
 @unsubscribe.command("check")
@@ -74,8 +76,11 @@ def unsubscribe_check(address: str) -> int:
     """Say whether ADDRESS is suppressed, and why.  Exit status 2 if it is."""
     with opened(Path()) as (_, ledger):
         found = optout.check(ledger, address)
+        causes = optout.causes(ledger, found)
     screen = Screen()
-    screen.suppressions(found)
+    for entry in found:
+        for line in history.explained(entry, causes):
+            screen.say(line)
     standing = any(entry.removed is None for entry in found)
     screen.say(f"{address} is {'suppressed' if standing else 'not suppressed'}.")
     return 2 if standing else 0

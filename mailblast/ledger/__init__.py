@@ -1,8 +1,8 @@
 """The ledger: everything that happened, and what has become of each delivery.
 
 A file in the workspace (`.mailblast/ledger.db`).  Its parts are named after what they keep:
-`runs`, `deliveries`, `suppressions`, `imports`, `policies`; `commit` writes the events of a
-running `send`.  Nothing else in mailblast knows SQL.
+`runs`, `deliveries`, `history`, `suppressions`, `imports`, `policies`; `commit` writes the
+events of a running `send`.  Nothing else in mailblast knows SQL.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailblast.campaign import Policy
 from mailblast.errors import Refused, UserError
 from mailblast.ledger.commit import GroupCommit, Struck
 from mailblast.ledger.database import Database
@@ -23,6 +24,7 @@ from mailblast.ledger.deliveries import (
     suppression_reason,
 )
 from mailblast.ledger.enrolment import BATCH, Enrolment
+from mailblast.ledger.history import History, Mishap
 from mailblast.ledger.imports import Change, Imports, Returned, Taken
 from mailblast.ledger.optouts import OptOuts
 from mailblast.ledger.pauses import Pause, Pauses
@@ -41,8 +43,10 @@ __all__ = [
     "Delivery",
     "Enrolment",
     "GroupCommit",
+    "History",
     "Kept",
     "Ledger",
+    "Mishap",
     "Pause",
     "Pauses",
     "Policies",
@@ -66,6 +70,7 @@ class Ledger:
         self.runs = Runs(self._database)
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)
+        self.history = History(self._database)
         self.imports = Imports(self._database)
         self.pauses = Pauses(self._database)
         self.policies = Policies(self._database)
@@ -75,9 +80,9 @@ class Ledger:
         """The way for a list into a run."""
         return Enrolment(self._database, run, at)
 
-    def group_commit(self, campaign: str) -> GroupCommit:
+    def group_commit(self, campaign: str, policy: Policy) -> GroupCommit:
         """The one writer of the events of a run of this campaign."""
-        return GroupCommit(self._database, Watch(self._database, campaign))
+        return GroupCommit(self._database, Watch(self._database, campaign), policy)
 
     @contextmanager
     def lock(self, campaign: str) -> Iterator[None]:

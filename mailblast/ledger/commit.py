@@ -15,12 +15,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from mailblast.campaign import Policy
 from mailblast.errors import LedgerError
 from mailblast.event import Event
 from mailblast.ledger.database import Database
+from mailblast.ledger.history import judge
 from mailblast.ledger.recording import record
-from mailblast.ledger.suppressions import WORKSPACE, Watch, enter
-from mailblast.suppression import Entry
+from mailblast.ledger.suppressions import Watch
 
 # Seconds that a commit waits for company: as long as it takes the other sessions whose
 # replies came in the same moment to get here.  With a longer wait fewer messages go out.
@@ -39,7 +40,6 @@ class Struck:
 @dataclass(slots=True, eq=False)
 class _Waiting:
     event: Event
-    entry: Entry | None = None
     future: asyncio.Future[bool | Struck] | None = None
     keys: Callable[[], Sequence[str]] = tuple
 
@@ -48,10 +48,14 @@ Fates = dict[_Waiting, bool | Struck]
 
 
 class GroupCommit:
-    """The one writer of a run's events.  `watch` sees who opts out meanwhile."""
+    """The one writer of a run's events.
 
-    def __init__(self, database: Database, watch: Watch) -> None:
+    `watch` sees who opts out meanwhile; `policy` says who is suppressed for what happens.
+    """
+
+    def __init__(self, database: Database, watch: Watch, policy: Policy) -> None:
         self.watch = watch
+        self._policy = policy
         self._database = database
         # One thread: SQLite writes one after the other anyway, and the order of events holds.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -75,12 +79,12 @@ class GroupCommit:
         self._add(_Waiting(event, future=future, keys=keys))
         return await future
 
-    def note(self, event: Event, entry: Entry | None = None) -> None:
-        """Record an event soon, with the suppression it causes.
+    def note(self, event: Event) -> None:
+        """Record an event soon, with the suppression that it may cause.
 
         An error shows at the next `durable` or at `close`.
         """
-        self._add(_Waiting(event, entry))
+        self._add(_Waiting(event))
 
     def _add(self, waiting: _Waiting) -> None:
         if self.error:
@@ -122,13 +126,11 @@ class GroupCommit:
     def _record(self, connection: Connection, batch: Sequence[_Waiting]) -> Fates:
         """Record a batch; gives the fate of those that were not recorded."""
         fates = self._struck(connection, batch)
-        entries = [one.entry for one in batch if one.entry is not None]
-        if entries:
-            enter(connection, entries, batch[0].event.at, "send", WORKSPACE)
         facts = [one.event for one in batch if one not in fates]
         stale = record(connection, facts)
         if stale:
             fates.update((one, False) for one in batch if one.event in stale)
+        judge(connection, facts, self._policy, batch[0].event.at, "send")
         return fates
 
     def _struck(self, connection: Connection, batch: Sequence[_Waiting]) -> Fates:

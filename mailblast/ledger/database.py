@@ -49,6 +49,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE returned ADD COLUMN text TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX ix_returned_delivery ON returned (delivery)",
     ),
+    # What was recorded before counts for nothing: whether it spoke of the recipient is not
+    # known any more.
+    4: (
+        "ALTER TABLE events ADD COLUMN against TEXT",
+        "ALTER TABLE suppressions ADD COLUMN events TEXT NOT NULL DEFAULT '[]'",
+    ),
 }
 
 

@@ -25,14 +25,14 @@ from sqlalchemy import (
 from mailblast import disposition
 from mailblast.address import Address
 from mailblast.compose import Due
-from mailblast.event import Disposition, Event, EventKind
+from mailblast.event import Against, Disposition, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record
 from mailblast.ledger.statement import count, fetch
-from mailblast.ledger.suppressions import WORKSPACE, any_listed, enter, listed
+from mailblast.ledger.suppressions import any_listed, listed
 from mailblast.ledger.tables import CLAIMABLE, deliveries, domains, events
 from mailblast.reason import Reason
-from mailblast.suppression import Entry, keys
+from mailblast.suppression import keys
 
 # Longer than any server may take over one message (RFC 5321 §4.5.3.2.6: ten minutes for the
 # reply to the final dot), so that a claim is never taken over while its message is offered.
@@ -177,14 +177,9 @@ class Deliveries:
             counts = count(connection, _OFFERED, {"at": at})
         return {destination: many for (destination,), many in counts.items()}
 
-    def record(self, facts: Sequence[Event], entries: Sequence[Entry] = ()) -> list[Event]:
-        """Append events and move their deliveries; gives back those that came too late.
-
-        `entries` are the suppressions that the events cause; they bind the workspace.
-        """
+    def record(self, facts: Sequence[Event]) -> list[Event]:
+        """Append events and move their deliveries; gives back those that came too late."""
         with self._database.writing() as connection:
-            if entries:
-                enter(connection, entries, facts[0].at, "send", WORKSPACE)
             return record(connection, facts)
 
     def find(self, run: int, key: str) -> Delivery | None:
@@ -237,7 +232,7 @@ class Deliveries:
         """Everything that happened to a delivery, oldest first."""
         query = select(events).where(events.c.delivery == delivery).order_by(events.c.id)
         with self._database.reading() as connection:
-            return [_event(row) for row in connection.execute(query)]
+            return [event_of(row) for row in connection.execute(query)]
 
 
 _COLUMNS = [
@@ -350,8 +345,12 @@ def _stop(delivery: int, reason: str, at: float) -> Event:
 
 def suppression_reason(reason: str) -> Reason:
     """The reason of a suppressed delivery, from that of the entry in the list."""
-    known = (Reason.UNSUBSCRIBED, Reason.COMPLAINT, Reason.HARD_BOUNCE)
-    return Reason(reason) if reason in known else Reason.LISTED
+    return Reason(reason) if reason in _OF_AN_ENTRY else Reason.LISTED
+
+
+_OF_AN_ENTRY = (
+    Reason.UNSUBSCRIBED, Reason.COMPLAINT, Reason.HARD_BOUNCE, Reason.SOFT_BOUNCE,
+)  # fmt: skip
 
 
 def _delivery(row: Any) -> Delivery:
@@ -363,9 +362,13 @@ def _delivery(row: Any) -> Delivery:
     return Delivery(**fields)
 
 
-def _event(row: Any) -> Event:
-    fields = row._asdict()
-    del fields["id"]
+def event_of(row: Any) -> Event:
+    """An event from a row that has the columns of the table, and perhaps others."""
+    fields = {name: getattr(row, name) for name in _EVENT}
     fields["kind"] = EventKind(fields["kind"])
     fields["reason"] = Reason(fields["reason"]) if fields["reason"] else None
+    fields["against"] = Against(fields["against"]) if fields["against"] else None
     return Event(**fields)
+
+
+_EVENT = tuple(one.name for one in events.columns if one.name != "id")

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from mailblast.campaign import Policy
 from mailblast.event import Event, EventKind
 from mailblast.judging import Judged
 from mailblast.ledger.database import Database
+from mailblast.ledger.history import judge
 from mailblast.ledger.recording import record
 from mailblast.ledger.statement import count, insert_all
 from mailblast.ledger.suppressions import WORKSPACE, enter
@@ -99,17 +101,22 @@ class Imports:
             return {one.key: one for one in found if one.key}
 
     def enter(
-        self, changes: Sequence[Change], at: float, keep: Callable[[Sequence[Taken]], None]
+        self,
+        changes: Sequence[Change],
+        at: float,
+        policy: Policy,
+        keep: Callable[[Sequence[Taken]], None],
     ) -> Entered:
         """Record what these mails say: all of it, or nothing.
 
+        `policy` says who is suppressed for it.
         `keep` is told what came of them before that is durable: what it writes beside the
         ledger is there when the ledger says so.
         """
         with self._database.writing() as connection:
             batch = _Batch(connection, changes, at)
             taken = [batch.take(change) for change in changes]
-            suppressed = batch.write()
+            suppressed = batch.write(policy)
             keep(taken)
         return Entered(taken, suppressed)
 
@@ -177,7 +184,7 @@ class _Batch:
             "text": change.judged.text,
         }
 
-    def write(self) -> int:
+    def write(self, policy: Policy) -> int:
         """Write it all; says how many addresses were suppressed."""
         if self._rows:
             insert_all(self._connection, insert(returned), list(self._rows.values()))
@@ -185,14 +192,15 @@ class _Batch:
             values = {name: value for name, value in row.items() if name != "digest"}
             self._connection.execute(_ANEW.values(values), {"it": row["digest"]})
         record(self._connection, [fact for _, facts in self._new for fact in facts])
-        return sum(self._suppress(change, facts) for change, facts in self._new)
+        return sum(self._suppress(change, facts, policy) for change, facts in self._new)
 
-    def _suppress(self, change: Change, facts: Sequence[Event]) -> int:
+    def _suppress(self, change: Change, facts: Sequence[Event], policy: Policy) -> int:
         """Whom a mail suppresses by the events that it has added, and by its own wish."""
-        entries = (change.judged.entries if facts else ()) + change.judged.wishes
-        if not entries:
-            return 0
-        return enter(self._connection, entries, self._at, change.source, WORKSPACE)
+        at, source = self._at, change.source
+        found = len(judge(self._connection, facts, policy, at, source))
+        if wishes := change.judged.wishes:
+            found += enter(self._connection, wishes, at, source, WORKSPACE)
+        return found
 
 
 _ANEW = update(returned).where(returned.c.digest == bindparam("it"))

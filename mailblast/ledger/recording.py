@@ -241,4 +241,5 @@ def row_of(fact: Event, attempt: int) -> dict[str, Any]:
         "host": fact.host,
         "tls": fact.tls,
         "digest": fact.digest,
+        "against": fact.against and fact.against.value,
     }

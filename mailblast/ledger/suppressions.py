@@ -1,18 +1,33 @@
 """Who must not be mailed: the workspace's list and each campaign's own.
 
 An entry is never deleted.  Taking somebody off the list needs their consent, which is kept
-beside the entry as evidence (15 U.S.C. 7704(a)(4)(B)).
+beside the entry as evidence (15 U.S.C. 7704(a)(4)(B)).  Only what we entered ourselves,
+because mail bounced, is lifted without (`pardon`).
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    insert,
+    literal,
+    select,
+    update,
+)
 
+from mailblast.event import Against
 from mailblast.ledger.database import Database
-from mailblast.ledger.tables import suppressions
+from mailblast.ledger.tables import deliveries, events, suppressions
+from mailblast.reason import Reason
 from mailblast.suppression import Entry
 
 WORKSPACE = ""  # the scope of an entry that binds every campaign
@@ -33,6 +48,12 @@ class Suppression:
     added: float
     removed: float | None
     consent: str | None
+    events: tuple[int, ...] = ()
+
+    @property
+    def bounced(self) -> bool:
+        """Whether it stands because mail bounced, and not because somebody asked."""
+        return self.reason in BOUNCED
 
 
 class Suppressions:
@@ -65,7 +86,7 @@ class Suppressions:
             query = query.where(suppressions.c.scope.in_((WORKSPACE, scope)))
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(suppressions.c.id))
-            return [Suppression(**row._asdict()) for row in rows]
+            return [_suppression(row) for row in rows]
 
     def all(self) -> Iterator[Suppression]:
         """The workspace's list, in the order of entry; streamed."""
@@ -76,7 +97,7 @@ class Suppressions:
         )
         with self._database.reading() as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
-                yield Suppression(**row._asdict())
+                yield _suppression(row)
 
     def remove(self, key: str, at: float, consent: str) -> int:
         """Lift the entries of this key, in every scope, because of this consent."""
@@ -88,15 +109,102 @@ class Suppressions:
         with self._database.writing() as connection:
             return connection.execute(change).rowcount
 
+    def bounced(self, domain: str, since: float) -> list[Suppression]:
+        """The entries of addresses in this domain that stand since then or later because
+        mail bounced."""
+        query = select(suppressions).where(
+            _BOUNCED,
+            suppressions.c.added >= since,
+            suppressions.c.key.endswith(f"@{domain}", autoescape=True),
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(suppressions.c.id))
+            return [_suppression(row) for row in rows]
+
+    def pardon(self, ids: Sequence[int], at: float, why: str) -> int:
+        """Lift those of these entries that stand because mail bounced; says how many.
+
+        What counted against the address until then counts no more (`history`).
+        """
+        change = (
+            update(suppressions)
+            .where(suppressions.c.id.in_(bindparam("ids", expanding=True)), _BOUNCED)
+            .values(removed=at, consent=why)
+        )
+        lifted = 0
+        with self._database.writing() as connection:
+            for start in range(0, len(ids), 10_000):
+                some = {"ids": ids[start : start + 10_000]}
+                lifted += connection.execute(change, some).rowcount
+        return lifted
+
+    def hold(self, run: int, domain: str, at: float, why: str) -> int:
+        """Lift the entries of this domain's recipients in a run that a single event caused; says
+        how many.
+
+        Unlike after `pardon`, the event counts still: another one confirms it.
+        """
+        theirs = select(deliveries.c.key).where(
+            deliveries.c.run == run, deliveries.c.domain == domain
+        )
+        change = (
+            update(suppressions)
+            .where(
+                suppressions.c.key.in_(theirs),
+                _BOUNCED,
+                suppressions.c.events.in_(_alone(theirs)),
+            )
+            .values(removed=at, consent=f"{HELD}{why}")
+        )
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount
+
+
+HELD = "held: "  # how the `consent` of an entry begins that was lifted by `hold`
+
+
+def _alone(keys: Select[tuple[str]]) -> Select[Any]:
+    """The events that call these addresses unknown, each as the list that it alone makes."""
+    return (
+        select(literal("[").concat(cast(events.c.id, Text)).concat("]"))
+        .join(deliveries, deliveries.c.id == events.c.delivery)
+        .where(deliveries.c.key.in_(keys), events.c.against == Against.NONEXISTENT)
+    )
+
+
+BOUNCED = (Reason.HARD_BOUNCE, Reason.SOFT_BOUNCE)
+_BOUNCED = and_(suppressions.c.reason.in_(BOUNCED), suppressions.c.removed.is_(None))
+
+
+def _suppression(row: Any) -> Suppression:
+    fields = row._asdict()
+    fields["events"] = tuple(json.loads(fields["events"]))
+    return Suppression(**fields)
+
+
+def _weight(reason: str) -> int:
+    """Which entries stand beside others: a wish is entered though mail bounced before, for
+    that may be undone; and a complaint whatever else is known."""
+    if reason == Reason.COMPLAINT:
+        return 2
+    return 0 if reason in BOUNCED else 1
+
 
 def enter(
     connection: Connection, entries: Iterable[Entry], at: float, source: str, scope: str
 ) -> int:
-    """Add entries within a transaction; those that stand already stay as they are."""
-    wanted = {entry.key: entry for entry in entries}
+    """Add entries within a transaction; those that stand already stay as they are.
+
+    Of two entries of one key that which weighs more is added.
+    """
+    wanted: dict[str, Entry] = {}
+    for entry in entries:
+        other = wanted.setdefault(entry.key, entry)
+        if _weight(entry.reason) > _weight(other.reason):
+            wanted[entry.key] = entry
     if not wanted:
         return 0
-    standing = set(listed(connection, list(wanted), scope, only_scope=True))
+    standing = listed(connection, list(wanted), scope, only_scope=True)
     rows = [
         {
             "scope": scope,
@@ -105,9 +213,10 @@ def enter(
             "note": entry.note,
             "source": source,
             "added": at,
+            "events": json.dumps(entry.events),
         }
         for key, entry in wanted.items()
-        if key not in standing
+        if key not in standing or _weight(entry.reason) > _weight(standing[key])
     ]
     if rows:
         connection.execute(insert(suppressions), rows)
@@ -132,12 +241,15 @@ def any_listed(connection: Connection) -> bool:
 def listed(
     connection: Connection, keys: Sequence[str], scope: str, *, only_scope: bool = False
 ) -> dict[str, str]:
-    """Which of the keys are on the list now, each with its reason."""
+    """Which of the keys are on the list now, each with its weightiest reason."""
     scopes = [scope] if only_scope else [WORKSPACE, scope]
     found: dict[str, str] = {}
     for start in range(0, len(keys), 10_000):  # SQLite takes 32,766 values a statement
         values: dict[str, Any] = {"keys": keys[start : start + 10_000], "scopes": scopes}
-        found.update((row.key, row.reason) for row in connection.execute(_LISTED, values))
+        for row in connection.execute(_LISTED, values):
+            other = found.setdefault(row.key, row.reason)
+            if _weight(row.reason) > _weight(other):
+                found[row.key] = row.reason
     return found
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # Raised by one with every change of these tables; `database.MIGRATIONS` brings older files up.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 metadata = MetaData()
 
@@ -96,6 +96,7 @@ events = Table(
     Column("host", Text, nullable=False),
     Column("tls", Text, nullable=False, server_default=""),  # how the line was protected
     Column("digest", LargeBinary),
+    Column("against", Text),  # what it counts as against the address
 )
 
 # To which destination a domain was found to belong; a domain without a row is its own.
@@ -141,6 +142,7 @@ suppressions = Table(
     Column("added", Float, nullable=False),
     Column("removed", Float),  # an entry is never deleted: it is evidence
     Column("consent", Text),
+    Column("events", Text, nullable=False, server_default="[]"),  # JSON: what caused it
 )
 Index("suppressions_key", suppressions.c.key)
 

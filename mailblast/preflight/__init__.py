@@ -35,7 +35,7 @@ def preflight(
     the list.  Raises UserError for a pack that is not there, and for what is wrong with the
     templates.
     """
-    policies = found(packs or campaign.check.packs)
+    policies = found(packs or campaign.declared.packs)
     return judge(gathered(campaign, workspace, ledger, survey), policies)
 
 
@@ -55,7 +55,7 @@ def gathered(
         Listed: listed,
         Messages: composed,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
-        WirelessDomains: _wireless(campaign.check.wireless_domains),
+        WirelessDomains: _wireless(campaign.declared.wireless_domains),
     }
     # The user's own day: an attestation of this morning is not of the future.
     today = datetime.now().astimezone().date()

@@ -39,6 +39,7 @@ from mailblast.send.dispatch import Dispatch, Road
 from mailblast.send.prepare import Plan, Request, Told, prepared, unheard, used_today
 from mailblast.send.prove import prove
 from mailblast.send.standing import Rest, Standing
+from mailblast.send.surge import Held, hold
 from mailblast.send.tally import Tally
 from mailblast.throttle import Today
 
@@ -69,6 +70,7 @@ class Outcome:
     error: MailblastError | None = None
     paused: tuple[Pause, ...] = ()  # what holds the run, or destinations
     resting: tuple[Rest, ...] = ()
+    held: tuple[Held, ...] = ()  # domains that called nearly everybody unknown
     inbox: Path | None = None  # of the practice Internet, if that was it
 
     @property
@@ -140,7 +142,7 @@ def _conclude(plan: Plan, book: RunBook, outcome: Outcome) -> Outcome:
         outcome = replace(outcome, run=runs.numbered(run.number))
     document = {"ended": iso(ended), "dispositions": outcome.dispositions}
     book.put("runs", run.run, document)
-    return outcome
+    return replace(outcome, held=tuple(hold(plan.ledger, run.number, time.time())))
 
 
 def deliver(plan: Plan, limit: int | None = None) -> Outcome:
@@ -236,6 +238,7 @@ def _job(plan: Plan, limit: int | None) -> Job:
         wait=plan.wait,
         resend_doubtful=plan.resend_doubtful,
         limit=limit,
+        policy=plan.campaign.suppression,
     )
 
 

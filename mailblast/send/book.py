@@ -7,10 +7,10 @@ durable is never offered again by itself, whatever happens.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mailblast import disposition
 from mailblast.address import key_of
+from mailblast.campaign import Policy
 from mailblast.compose import Due, Message
 from mailblast.destination import Line, Route
 from mailblast.disposition import Outcome
@@ -19,7 +19,7 @@ from mailblast.ledger import Ledger, Run, Struck, keys_of, suppression_reason
 from mailblast.reason import Reason
 from mailblast.schedule import next_attempt
 from mailblast.send.tally import Tally
-from mailblast.suppression import Entry
+from mailblast.suppression.policy import against
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Job:
     connections: int
     retry: tuple[float, ...]
     give_up_after: float
+    policy: Policy  # who is suppressed for what happens
     wait: float = 600.0  # for what is due later, before the process ends
     resend_doubtful: bool = False
     limit: int | None = None  # messages, in this process
@@ -58,7 +59,7 @@ class Book:
         self.job = job
         self.deliveries = ledger.deliveries
         self.tally = tally
-        self.commit = ledger.group_commit(job.run.campaign)
+        self.commit = ledger.group_commit(job.run.campaign, job.policy)
         self.commit.on_error = on_error
         self._giving: set[asyncio.Task[None]] = set()
         self.on_later: Callable[[str, float], None] = lambda _domain, _due: None
@@ -122,8 +123,9 @@ class Book:
             host,
             tls,
             later,
+            against=against(replace(outcome, kind=kind)),
         )
-        self.commit.note(fact, self._suppression(due, outcome))
+        self.commit.note(fact)
         self.tally.happened(destination, kind)
         return kind
 
@@ -160,10 +162,3 @@ class Book:
         if later is not None:
             self.on_later(due.domain, later)
         return later
-
-    def _suppression(self, due: Due, outcome: Outcome) -> Entry | None:
-        # A sample is counted nowhere, so it suppresses nobody.
-        if not disposition.address_is_dead(outcome) or self.job.run.kind == "sample":
-            return None
-        said = " ".join(f"{outcome.code} {outcome.text}".split())
-        return Entry(key_of(due.mailbox), Reason.HARD_BOUNCE, said)

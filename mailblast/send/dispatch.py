@@ -17,7 +17,12 @@ from mailblast import disposition
 from mailblast.compose import Message
 from mailblast.destination import Carrier, Line
 from mailblast.disposition import Outcome
-from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
+from mailblast.errors import (
+    ConnectionFailed,
+    EncryptionFailed,
+    LedgerError,
+    MailblastError,
+)
 from mailblast.event import EventKind
 from mailblast.ledger import Ledger
 from mailblast.pool import Pool
@@ -236,7 +241,11 @@ class Dispatch:
         """None of the hosts of this domain can be used: the message is put off."""
         provider = self._standing.provider(destination)
         outcome = disposition.unreachable(
-            str(error), error.code, provider, permanent=error.permanent
+            str(error),
+            error.code,
+            provider,
+            permanent=error.permanent,
+            unencrypted=isinstance(error, EncryptionFailed),
         )
         self._conclude(destination, ready, outcome)
 
@@ -279,9 +288,12 @@ class Dispatch:
 
     def _account(self, destination: str, ready: Ready, answer: Answer, line: Line) -> None:
         provider = self._standing.provider(destination)
-        after_dot = answer.phase is Phase.DOT
         outcome = disposition.judge(
-            answer.reply, answer.why, after_dot=after_dot, provider=provider
+            answer.reply,
+            answer.why,
+            after_dot=answer.phase is Phase.DOT,
+            to_rcpt=answer.phase is Phase.RCPT,
+            provider=provider,
         )
         if outcome is not None:  # else `attempted` stands: doubtful
             self._conclude(destination, ready, outcome, line)

@@ -10,12 +10,14 @@ Rule: nobody is suppressed, and nothing is refused, because a destination is hel
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from mailblast.breaker import Breaker
 from mailblast.compose import Due
 from mailblast.destination import Route
 from mailblast.disposition import Outcome
+from mailblast.errors import LedgerError
 from mailblast.event import EventKind
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Ledger, Pause, Run
@@ -66,6 +68,8 @@ class Standing:
         self._last: dict[str, str] = {}  # what was said when it asked for less
         self._rests: dict[str, int] = {}
         self._providers: dict[str, str] = {}
+        self._run = 0
+        self._heeded: set[str] = set()  # where a pause was seen; "" is the run
         self._changed: set[str] = set()  # of whom something was learnt that is not kept
 
     # --- Before ----------------------------------------------------------------------------
@@ -79,9 +83,19 @@ class Standing:
         since = self._pauses.last_lifted(run)
         for verdict in self._ledger.runs.verdicts(run, since):
             self._breaker.take_over(*verdict)
-        for pause in self._pauses.standing(run):
+        self._run = run
+        self._heed()
+
+    def _heed(self) -> None:
+        """Do what pauses ask for that were not here before: ours, or of what came back."""
+        for pause in self._pauses.standing(self._run):
+            if pause.destination in self._heeded:
+                continue
+            self._heeded.add(pause.destination)
             if pause.destination:
-                self._schedule.pause(pause.destination)
+                self.on_held(self._schedule.pause(pause.destination))
+            else:
+                self.on_stop()
 
     def _recall(self, learnt: Learnt) -> None:
         # A clock that was set, or a slip of the pen, must not make a rest of years.
@@ -174,7 +188,14 @@ class Standing:
     # --- After -----------------------------------------------------------------------------
 
     def keep(self, *, all_known: bool = False) -> None:
-        """Write down what was learnt since the last time; or all that is known, in the end."""
+        """Write down what was learnt since the last time; or all that is known, in the end.
+
+        And see whether somebody else has paused something: mail comes back meanwhile.
+        """
+        with suppress(
+            LedgerError
+        ):  # if it lasts, the next event that cannot be written tells
+            self._heed()
         names = set(self._rests) if all_known else self._changed
         self._changed = set()
         if names:

@@ -19,7 +19,7 @@ from mailblast.compose import Message
 from mailblast.event import Disposition, Event
 from mailblast.keys import PublicKey
 from mailblast.learnt import Learnt
-from mailblast.ledger import Delivery, Pause, Returned, Run, Suppression
+from mailblast.ledger import Delivery, Pause, Returned, Run
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
@@ -329,23 +329,6 @@ class Screen:
         """What holds the mail that is due."""
         for line in holds(pauses, resting):
             self.say(line)
-
-    def suppressions(self, entries: Iterable[Suppression]) -> None:
-        """Entries of the suppression list, a line each."""
-        for entry in entries:
-            scope = f", campaign {entry.scope}" if entry.scope else ""
-            lifted = (
-                f"; lifted {moment(entry.removed)}: {entry.consent}"
-                if entry.removed
-                else ""
-            )
-            note = f" ({entry.note})" if entry.note else ""
-            self.say(
-                visible(
-                    f"{entry.key}  {entry.reason}{note}, since {moment(entry.added)}, "
-                    f"by {entry.source}{scope}{lifted}"
-                )
-            )
 
 
 def _columns(

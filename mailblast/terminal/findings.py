@@ -68,7 +68,9 @@ def _show(screen: Screen, campaign: str, finding: Finding) -> None:
     if finding.status in (Status.PASS, Status.ATTESTED):
         screen.say(visible(f"  {finding.status} {finding.id}: {finding.evidence}"), style)
         return
-    level = "" if finding.level is Level.ERROR else f" ({finding.level})"
+    # A fail that lets mail leave is told from one that does not.
+    harmless = finding.status is Status.FAIL and not finding.blocks
+    level = f" ({finding.level})" if harmless else ""
     screen.say(f"  {finding.status.upper()} {finding.id}{level}", style)
     for what, text in (("", finding.message), ("seen: ", finding.evidence)):
         if text:
@@ -113,7 +115,7 @@ def _show_packs(screen: Screen, packs: Sequence[Pack]) -> None:
         dates = ", ".join(sorted({one.date for one in pack.sources}))
         _paragraph(
             screen,
-            f"{pack.name}: {pack.title} ({pack.jurisdiction}); its sources are of {dates}",
+            f"{pack.name}: {pack.title} ({pack.jurisdiction}); sources: {dates}",
             "",
         )
 

@@ -12,6 +12,7 @@ from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
 from mailblast.send.ready import Readiness
+from mailblast.send.surge import in_words
 
 STYLE = {
     Disposition.ACCEPTED: "green",
@@ -166,7 +167,7 @@ def next_steps(outcome: Outcome) -> list[str]:
     counts, run = outcome.dispositions, outcome.run.run
     if outcome.run.kind == "sample" and outcome.settled:
         return ["These were samples; they are in no report."]
-    lines: list[str] = []
+    lines: list[str] = in_words(outcome.held)
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
     if outcome.settled:

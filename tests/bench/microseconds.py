@@ -203,7 +203,7 @@ async def _smtp(port: int, messages: Sequence[Message], count: int) -> float:
 
 async def _ledger(plan: Plan, dues: Sequence[Due]) -> float:
     """As many writers as there are connections, in one group commit."""
-    commit = plan.ledger.group_commit(plan.run.campaign)
+    commit = plan.ledger.group_commit(plan.run.campaign, plan.campaign.suppression)
     turns = iter(dues)
 
     async def account() -> None:

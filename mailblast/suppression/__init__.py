@@ -32,13 +32,15 @@ class Entry:
     """One line of a list.
 
     `reason` is a word of `reason.Reason` or what the list says instead; `note` is what is
-    known beyond that, such as the server's answer; `line` is 0 when it is of no file.
+    known beyond that, such as the server's answer; `line` is 0 when it is of no file;
+    `events` are the numbers of the events that caused it, where we entered it ourselves.
     """
 
     key: str
     reason: str
     note: str = ""
     line: int = 0
+    events: tuple[int, ...] = ()
 
 
 def parse(text: str) -> str | Refusal:

@@ -1,0 +1,218 @@
+"""Who bounced, what is made of it, and how it is taken back: bounces list, show and undo."""
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from mailblast import optout
+from mailblast import report as reports
+from mailblast.campaign import load_policy
+from mailblast.campaign.forms import DOMAIN
+from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
+from mailblast.errors import Refusal, UserError
+from mailblast.ledger import Ledger, Mishap, Suppression
+from mailblast.reason import Reason
+from mailblast.report import iso
+from mailblast.suppression.policy import Count, Recorded, counts
+from mailblast.terminal import Screen, history
+from mailblast.terminal.words import counted
+
+MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M")
+
+
+@click.command("list")
+@click.option("--run", "run_name", metavar="RUN", help="In this run alone.")
+@click.option(
+    "--reason",
+    metavar="REASON",
+    help="For this reason alone, as mailbox-full or complaint.",
+)
+@click.option("--suppressed", is_flag=True, help="Only those who are suppressed now.")
+@rehearsal_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an event.")
+def bounces_list(
+    run_name: str | None,
+    reason: str | None,
+    suppressed: bool,
+    rehearsal: bool,
+    as_json: bool,
+) -> None:
+    """Who bounced, was refused, expired or complained; the newest first."""
+    if reason is not None and reason not in list(Reason):
+        raise UserError(f"{reason}: no reason", f"known: {', '.join(Reason)}")
+    screen = Screen(json=as_json)
+    with opened(Path(), rehearsal=rehearsal) as (_, ledger):
+        run = reports.chosen(ledger, run_name)[0].number if run_name else None
+        for one in ledger.history.mishaps(run, reason or "", suppressed=suppressed):
+            if as_json:
+                click.echo(json.dumps(_mishap(one), ensure_ascii=False))
+            else:
+                screen.say(history.mishap(one))
+
+
+@click.command("show")
+@click.argument("address")
+@rehearsal_option
+@json_option
+def bounces_show(address: str, rehearsal: bool, as_json: bool) -> None:
+    """All that happened to ADDRESS in every run, what counts against it, and how far it is."""
+    key = address_of(address).key
+    with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
+        policy, _ = load_policy(workspace)
+        recorded = ledger.history.of(key)
+        entries = optout.check(ledger, key)
+        now = time.time()
+        judged = ledger.history.judged(key)
+        weighed = counts(judged, policy, now)
+        if not recorded and not entries:
+            raise UserError(
+                f"{address} is in no run and on no list", "mailblast bounces list has whom"
+            )
+        if as_json:
+            put_json(_past(key, recorded, weighed, entries))
+            return
+        screen = Screen()
+        for line in history.past(recorded, {past.last.id for past in judged}):
+            screen.say(line)
+        for one in weighed:
+            screen.say(history.counted(one))
+        _entries(screen, ledger, entries)
+        standing = any(entry.removed is None for entry in entries)
+        screen.say(f"{address} is {'suppressed' if standing else 'not suppressed'}.")
+
+
+def _entries(screen: Screen, ledger: Ledger, entries: list[Suppression]) -> None:
+    causes = optout.causes(ledger, entries)
+    for entry in entries:
+        for line in history.explained(entry, causes):
+            screen.say(line)
+
+
+@click.command("undo")
+@click.argument("address", required=False)
+@click.option("--domain", metavar="DOMAIN", help="Of every address in this domain.")
+@click.option(
+    "--since",
+    type=click.DateTime(MOMENTS),
+    help="With --domain: those who were suppressed since then.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def bounces_undo(
+    address: str | None, domain: str | None, since: datetime | None, yes: bool
+) -> int:
+    """Take ADDRESS off the suppression list where bounces put it there by mistake.
+
+    Opt-outs and complaints stand.  Messages sent before count no more against the address.
+    With --domain and --since, of all whom a receiver's error concerned: they are shown first.
+    """
+    if (address is None) == (domain is None) or (domain is None) != (since is None):
+        raise click.UsageError("name an address, or --domain and --since")
+    with opened(Path()) as (_, ledger):
+        if address is not None:
+            return _undo_one(ledger, address)
+        assert domain is not None  # noqa: S101 - as said above
+        assert since is not None  # noqa: S101
+        return _undo_many(ledger, domain, since, yes=yes)
+
+
+def _undo_one(ledger: Ledger, address: str) -> int:
+    screen = Screen()
+    key = address_of(address).key
+    found = [one for one in optout.check(ledger, key) if one.removed is None]
+    bounced = [one for one in found if one.bounced and not one.key.startswith("@")]
+    lifted = ledger.suppressions.pardon([one.id for one in bounced], time.time(), UNDONE)
+    _entries(screen, ledger, bounced)
+    done = "taken off, and it begins anew" if lifted else "no bounce had suppressed it"
+    screen.say(f"{address}: {done}.")
+    for one in found:
+        if one not in bounced:
+            screen.say(f"It stays suppressed: {history.entry(one)}")
+    return 0 if lifted else 1
+
+
+UNDONE = "bounces undo"
+
+
+def _undo_many(ledger: Ledger, domain: str, since: datetime, *, yes: bool) -> int:
+    screen = Screen()
+    taken = DOMAIN.take(domain)
+    if isinstance(taken, Refusal):
+        raise UserError(f"{domain}: {taken}")
+    found = ledger.suppressions.bounced(str(taken), since.timestamp())
+    for one in found:
+        screen.say(history.entry(one))
+    if not found:
+        screen.say(f"Nobody at {domain} was suppressed for bounces since then.")
+        return 1
+    who = counted(len(found), "address", "addresses")
+    if not yes and not screen.ask(f"Take {who} off the list?"):
+        screen.say("Nothing was changed.")
+        return 2
+    why = f"{UNDONE} --domain {taken} --since {since:%Y-%m-%d %H:%M}"
+    ids = [one.id for one in found]
+    lifted = ledger.suppressions.pardon(ids, time.time(), why)
+    who = counted(lifted, "address", "addresses")
+    screen.say(f"{who} taken off. Opt-outs and complaints stand.")
+    return 0
+
+
+# --- As JSON ---------------------------------------------------------------------------------
+
+
+def _mishap(one: Mishap) -> dict[str, object]:
+    told = _event(Recorded(0, one.run, one.event))
+    del told["id"]
+    return {"address": one.mailbox, **told, "suppressed": one.suppressed}
+
+
+def _event(one: Recorded) -> dict[str, object]:
+    event = one.event
+    return {
+        "id": one.id,
+        "run": one.run,
+        "event": event.kind,
+        "at": iso(event.at),
+        "reason": event.reason,
+        "code": event.code or None,
+        "status": event.status or None,
+        "text": event.text,
+        "host": event.host or None,
+        "against": event.against,
+    }
+
+
+def _past(
+    key: str, recorded: list[Recorded], weighed: list[Count], entries: list[Suppression]
+) -> dict[str, object]:
+    return {
+        "address": key,
+        "suppressed": any(one.removed is None for one in entries),
+        "entries": [_entry(one) for one in entries],
+        "counts": [_count(one) for one in weighed],
+        "events": [_event(one) for one in recorded],
+    }
+
+
+def _entry(one: Suppression) -> dict[str, object]:
+    return {
+        "key": one.key,
+        "reason": one.reason,
+        "note": one.note,
+        "source": one.source,
+        "added": iso(one.added),
+        "removed": iso(one.removed),
+        "events": list(one.events),
+    }
+
+
+def _count(one: Count) -> dict[str, object]:
+    return {
+        "against": one.against,
+        "count": len(one.causes),
+        "span": one.span,
+        "suppresses": str(one.tolerance),
+        "events": [past.last.id for past in one.causes],
+    }
