@@ -2,23 +2,20 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from checking import campaign
 from commands import SETTINGS, letter
 
 from mailblast.campaign import Campaign, load
-from mailblast.check import Facts, Finding
 from mailblast.check.facts import Messages
-from mailblast.keys import create_key
-from mailblast.preflight import gathered, surveyed
+from mailblast.keys import key_path, new_dkim_key
+from mailblast.preflight import surveyed
 from mailblast.preflight.listed import messages, taken_apart
 
 PEOPLE = "ann@inbox.example,Ann\nbo@inbox.example,Bö\n"
 PAGE = (
-    '<p>Dear {{ name }}, here is what is new in our shop this week.</p>\n'
+    "<p>Dear {{ name }}, here is what is new in our shop this week.</p>\n"
     '<p><a href="https://shop.example/new">Everything that is new</a></p>\n'
     '<p><img src="https://shop.example/a.png" alt="A kettle" width="80" height="60"></p>\n'
 )
@@ -39,12 +36,16 @@ def _campaign(workspace: Path, html: str, settings: str, text: str) -> Campaign:
     files = {"message_html": html} if html else {}
     if text or not html:
         files["message_txt"] = text or "Dear {{ name }}\n"
-    toml = SETTINGS + DIRECT + '[dkim]\nselector = "s1"\ndomain = "shop.example"\n' + settings
+    toml = (
+        SETTINGS + DIRECT + '[dkim]\nselector = "s1"\ndomain = "shop.example"\n' + settings
+    )
     home = letter(workspace, PEOPLE, campaign_toml=toml, **files)
     if not (text or not html):
         (home / "message.txt").unlink()
     made = load(home, workspace)
-    create_key(made, workspace)
+    dkim = made.dkim
+    assert dkim
+    new_dkim_key(dkim.domain, dkim.selector, dkim.algorithm, key_path(dkim, workspace))
     return made
 
 
@@ -67,4 +68,6 @@ def instead(old: str, new: str, given: Messages | None = None) -> Messages:
 
 def headed(line: str) -> Messages:
     """The same messages with one more field at the top."""
-    return changed(lambda content: line.encode("utf-8", "surrogateescape") + b"\r\n" + content)
+    return changed(
+        lambda content: line.encode("utf-8", "surrogateescape") + b"\r\n" + content
+    )

@@ -4,7 +4,8 @@ Such a rule's function is told one message and gives what is wrong with it; its 
 where in the message.  What is wrong with several is said once, of the first.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailblast.check.facts import Facts, Messages, Sample
@@ -37,12 +38,22 @@ def page(look: Look) -> Check:
     return checked
 
 
-def _verdicts(samples: Iterable[Sample], look: Look) -> Iterator[Verdict]:
-    found: dict[object, Verdict] = {}
-    count = 0
-    for count, sample in enumerate(samples, 1):
-        for verdict in look(sample):
-            evidence = f"{sample.name}: {verdict.evidence}" if verdict.evidence else sample.name
-            key = (verdict.status, tuple(verdict.values.items()) or verdict.evidence)
-            found.setdefault(key, replace(verdict, evidence=evidence))
-    yield from list(found.values())[:MOST] or [passed(f"in {count} messages")]
+def _verdicts(samples: Sequence[Sample], look: Look) -> Iterator[Verdict]:
+    found: list[Verdict] = []
+    seen: set[object] = set()
+    for sample in samples:
+        fresh = [one for one in look(sample) if _kind(one) not in seen]
+        seen.update(map(_kind, fresh))
+        found += (_located(sample, one) for one in fresh)
+    yield from found[:MOST] or [passed(f"in {len(samples)} messages")]
+
+
+def _located(sample: Sample, verdict: Verdict) -> Verdict:
+    evidence = ": ".join(filter(None, (sample.name, verdict.evidence)))
+    return replace(verdict, evidence=evidence)
+
+
+def _kind(verdict: Verdict) -> object:
+    """The same for a fault that two messages have, whatever it measures in each."""
+    said = verdict.values.values() or (verdict.evidence,)
+    return verdict.status, re.sub(r"\d+", "#", "\n".join(said))

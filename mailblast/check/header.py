@@ -80,9 +80,11 @@ def once(sample: Sample) -> Iterator[Verdict]:
 def identified(facts: Facts) -> Iterator[Verdict]:
     """MSG-MESSAGE-ID: each message has its own, valid and not too long."""
     yield from each.message(_well_identified)(facts)  # type: ignore[misc]
-    ids = Counter(i for one in facts.of(Messages).samples for i in values(one, "Message-ID"))
+    ids = Counter(
+        i for one in facts.of(Messages).samples for i in values(one, "Message-ID")
+    )
     for name, count in ids.items():
-        if count > 1:
+        if name and count > 1:
             yield failed(name, reason=f"{count} messages have the same one")
 
 
@@ -131,7 +133,9 @@ def encoded(sample: Sample) -> Iterator[Verdict]:
                 reason = f"an encoded word of {len(found[0])} characters; 75 are allowed"
                 yield failed(found[0][:40], name=name, reason=reason)
         if _ENCODED.search(_without_words(name.lower(), value)):
-            yield failed("", name=name, reason="an encoded word where only ASCII is allowed")
+            yield failed(
+                "", name=name, reason="an encoded word where only ASCII is allowed"
+            )
 
 
 def _without_words(name: str, value: str) -> str:
@@ -151,7 +155,10 @@ def sized(sample: Sample) -> Iterator[Verdict]:
     if len(sample.headers) > MAX_FIELDS:
         # Counted in fields; the text of the rule speaks of octets.
         yield failed(
-            f"{len(sample.headers):,} fields", name="The header", n=header, limit="5,000 fields"
+            f"{len(sample.headers):,} fields",
+            name="The header",
+            n=header,
+            limit="5,000 fields",
         )
     for name, value in sample.headers:
         size = len(value.encode("utf-8", "surrogateescape"))

@@ -11,10 +11,18 @@ from mailblast.check.header import values
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
 
-_URL_FIELDS = ("List-Help", "List-Subscribe", "List-Unsubscribe", "List-Owner", "List-Archive")
+_URL_FIELDS = (
+    "List-Help",
+    "List-Subscribe",
+    "List-Unsubscribe",
+    "List-Owner",
+    "List-Archive",
+)
 # RFC 2369 §2: addresses in angle brackets, no blank in them, commas between.
-_URLS = re.compile(r"<[A-Za-z][A-Za-z0-9+.-]*:[^<>\s]+>(?:\s*,\s*<[A-Za-z][^<>\s]*:[^<>\s]+>)*")
-_LIST_ID = re.compile(r'(?:[^<>]*\s)?<[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+>')
+_URLS = re.compile(
+    r"<[A-Za-z][A-Za-z0-9+.-]*:[^<>\s]+>(?:\s*,\s*<[A-Za-z][^<>\s]*:[^<>\s]+>)*"
+)
+_LIST_ID = re.compile(r"(?:[^<>]*\s)?<[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+>")
 MAX_LIST_ID = 255  # RFC 2919 §3
 ONE_CLICK = "List-Unsubscribe=One-Click"
 OPAQUE = 12  # letters and digits of a token that nobody guesses
@@ -23,7 +31,10 @@ _BOTH = ("list-unsubscribe", "list-unsubscribe-post")
 
 def one_click(sample: Sample) -> Iterator[Verdict]:
     """BULK-ONECLICK: one https address, and the field that says what to post to it."""
-    ways, posts = values(sample, "List-Unsubscribe"), values(sample, "List-Unsubscribe-Post")
+    ways, posts = (
+        values(sample, "List-Unsubscribe"),
+        values(sample, "List-Unsubscribe-Post"),
+    )
     for found, name in ((ways, "List-Unsubscribe"), (posts, "List-Unsubscribe-Post")):
         if len(found) != 1:
             yield failed(f"{len(found) or 'no'} {name}")
@@ -41,9 +52,9 @@ def signed(facts: Facts) -> Verdict:
     if not any(values(one, "List-Unsubscribe-Post") for one in samples):
         return skipped("there is no List-Unsubscribe-Post to sign")
     unsigned = next((one for one in samples if not values(one, "DKIM-Signature")), None)
-    delivery = facts.campaign.delivery
-    if unsigned and delivery.via == "relay":
-        return skipped(f"what {delivery.host} signs cannot be seen from here")
+    via = facts.campaign.delivery.via
+    if unsigned and via != "direct":
+        return skipped(f'via = "{via}": what is signed behind it cannot be seen from here')
     for one in samples:
         if lacking := _unsigned(one):
             return failed(f"{one.name}: h= lacks {' and '.join(lacking)}")
@@ -69,7 +80,9 @@ def personal(facts: Facts) -> Iterator[Verdict]:
         return
     for one, link in links.items():
         if one.recipient.casefold() in link.casefold():
-            yield failed(one.name, how="made of the recipient's address: anybody can make it")
+            yield failed(
+                one.name, how="made of the recipient's address: anybody can make it"
+            )
             return
         if not re.search(rf"[A-Za-z0-9_-]{{{OPAQUE},}}", link.partition("://")[2]):
             yield failed(f"{one.name}: {link}", how="without a part that is hard to guess")

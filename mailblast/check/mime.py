@@ -79,6 +79,8 @@ def _multipart(part: "Message[str, str]", boundary: str, content: bytes) -> Iter
     if not 0 < len(boundary) <= MAX_BOUNDARY:
         yield f"{kind}: a boundary of {len(boundary)} characters"
         return
+    if not part.is_multipart():
+        return  # what is wrong with it is among the defects
     if str(part.get("Content-Transfer-Encoding", "7bit")).lower() not in ("7bit", "8bit"):
         yield f"{kind} is encoded as a whole"
     inside: list[Message[str, str]] = list(part.get_payload())  # type: ignore[arg-type]

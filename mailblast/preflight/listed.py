@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from email.message import MIMEPart
 from pathlib import Path
 
 from mailblast.campaign import Campaign
@@ -95,10 +96,19 @@ def taken_apart(why: str, row: int, recipient: str, content: bytes) -> Sample:
         content=content,
         headers=headers,
         subject=str(parsed["subject"] or ""),
-        text=text.get_content() if text else "",
-        html=html.get_content() if html else None,
+        text=_text(text) if text else "",
+        html=_text(html) if html else None,
         ways_out=tuple(re.findall(r"<([^>]*)>", unsubscribe)),
     )
+
+
+def _text(part: "MIMEPart[str, str]") -> str:
+    octets = part.get_payload(decode=True)
+    assert isinstance(octets, bytes)  # noqa: S101 - a text part has no parts
+    try:
+        return octets.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return octets.decode("latin-1")
 
 
 def _headers(content: bytes) -> Iterator[tuple[str, str]]:
