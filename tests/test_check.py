@@ -36,15 +36,17 @@ REAL = relay(9, 1)  # nobody listens there; what is refused never gets so far
 
 
 def test_every_rule_is_in_the_book():
-    """159 rules, those of the standard work that this one was written from."""
-    assert len(book.rules()) == 159
+    """159 rules, those of the standard work that this one was written from; content is ours."""
+    theirs = [rule for rule in book.rules().values() if rule.chapter != "Content"]
+
+    assert len(theirs) == 159
     if RULES.exists():
         wanted = re.findall(
             r"^#### ([A-Z0-9-]+) +\| (\w+) ",
             RULES.read_text(encoding="utf-8"),
             re.MULTILINE,
         )
-        assert wanted[1:] == [(rule.id, rule.level) for rule in book.rules().values()]
+        assert wanted[1:] == [(rule.id, rule.level) for rule in theirs]
 
 
 @pytest.mark.parametrize("rule", book.rules().values(), ids=lambda rule: rule.id)

@@ -38,10 +38,11 @@ LAYERS = [
     "check.phrases", "check.visible", "check.pack", "check.scope", "check.sender",
     "check.subject", "check.wayout", "check.consent", "check.identity",
     "check.deadlines",
-    "check.each", "check.header", "check.listheader", "check.mime",
+    "check.page", "check.each", "check.header", "check.listheader", "check.mime",
+    "check.links", "check.body", "check.spam",
     "check", "check.policies",
     # edges: files, the network and the database
-    "secret", "content", "mailbox", "resolver",
+    "secret", "content", "mailbox", "spamfilter", "resolver",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.suppressions", "ledger.recording",
@@ -89,6 +90,7 @@ DOORS = {
     "sqlite3": "ledger",
     "ssl": "smtp.session.opening",
     "tinydb": "runbook",
+    "tinyhtml5": "check.page",
     "uvloop": "send",
 }
 

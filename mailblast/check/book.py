@@ -16,7 +16,15 @@ from typing import Any
 from mailblast.check.finding import Level
 
 # In the order in which they are shown.
-CHAPTERS = ("canspam", "bulk", "standards", "jurisdictions", "autoreply", "bounces")
+CHAPTERS = (
+    "canspam",
+    "bulk",
+    "standards",
+    "content",
+    "jurisdictions",
+    "autoreply",
+    "bounces",
+)
 
 NOTHING_TO_DO = "Nothing to do: mailblast sees to it."
 

@@ -11,34 +11,62 @@ from dataclasses import replace
 from mailblast.check.facts import Facts, Messages, Sample
 from mailblast.check.finding import Verdict, passed, skipped
 from mailblast.check.pack import Check
+from mailblast.check.page import Page, read
+from mailblast.errors import Refusal
 
 MOST = 8  # findings of one rule; who has mended these sees the next
 
 Look = Callable[[Sample], Iterable[Verdict]]
+PageLook = Callable[[Sample, Page], Iterable[Verdict]]
+PartLook = Callable[[Sample, Page | None], Iterable[Verdict]]
 
 
 def message(look: Look) -> Check:
     """The rule, of every message."""
 
     def checked(facts: Facts) -> Iterator[Verdict]:
-        return _verdicts(facts.of(Messages).samples, look)
+        yield from over(facts.of(Messages).samples, look)
 
     return checked
 
 
-def page(look: Look) -> Check:
+def html(look: Look) -> Check:
     """The rule, of every message that has an HTML part."""
 
     def checked(facts: Facts) -> Iterator[Verdict]:
         samples = [one for one in facts.of(Messages).samples if one.html is not None]
-        if not samples:
-            return iter([skipped("the messages are of text alone")])
-        return _verdicts(samples, look)
+        if samples:
+            yield from over(samples, look)
+        else:
+            yield skipped("the messages are of text alone")
 
     return checked
 
 
-def _verdicts(samples: Sequence[Sample], look: Look) -> Iterator[Verdict]:
+def page(look: PageLook) -> Check:
+    """The rule, of every HTML part as a browser takes it apart."""
+
+    def looked(sample: Sample) -> Iterable[Verdict]:
+        found = read(sample.html or "")
+        return [skipped(str(found))] if isinstance(found, Refusal) else look(sample, found)
+
+    return html(looked)
+
+
+def part(look: PartLook) -> Check:
+    """The rule, of the text and, where there is one, the HTML of every message."""
+
+    def looked(sample: Sample) -> Iterable[Verdict]:
+        found = None if sample.html is None else read(sample.html)
+        if isinstance(found, Refusal):
+            return [skipped(str(found)), *look(sample, None)]
+        return look(sample, found)
+
+    return message(looked)
+
+
+def over(samples: Sequence[Sample], look: Look) -> Iterator[Verdict]:
+    """What is wrong with these messages; `pass`, if nothing is."""
     found: list[Verdict] = []
     seen: set[object] = set()
     for sample in samples:

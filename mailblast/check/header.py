@@ -79,7 +79,8 @@ def once(sample: Sample) -> Iterator[Verdict]:
 
 def identified(facts: Facts) -> Iterator[Verdict]:
     """MSG-MESSAGE-ID: each message has its own, valid and not too long."""
-    yield from each.message(_well_identified)(facts)  # type: ignore[misc]
+    samples = facts.of(Messages).samples
+    yield from each.over(samples, _well_identified)
     ids = Counter(
         i for one in facts.of(Messages).samples for i in values(one, "Message-ID")
     )
@@ -107,7 +108,7 @@ def dated(facts: Facts) -> Iterator[Verdict]:
             if why := _undated(one, facts.today):
                 yield failed(one or "no Date", date=one or "(none)", reason=why)
 
-    yield from each.message(look)(facts)  # type: ignore[misc]
+    yield from each.over(facts.of(Messages).samples, look)
 
 
 def _undated(text: str, today: date) -> str:

@@ -8,14 +8,17 @@ from functools import partial
 from importlib.resources import files
 
 from mailblast.check import (
+    body,
     consent,
     deadlines,
     header,
     identity,
+    links,
     listheader,
     mime,
     scope,
     sender,
+    spam,
     subject,
     wayout,
 )
@@ -32,6 +35,9 @@ CHECKS: dict[str, Check] = {
     **header.CHECKS,
     **listheader.CHECKS,
     **mime.CHECKS,
+    **links.CHECKS,
+    **body.CHECKS,
+    **spam.CHECKS,
 }
 
 

@@ -10,14 +10,16 @@ from datetime import date, datetime
 from pathlib import Path
 
 from mailblast.campaign import Campaign
+from mailblast.campaign.declared import SpamFilter
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
-from mailblast.check.facts import History, Listed, Messages, WirelessDomains
+from mailblast.check.facts import History, Listed, Messages, SpamScores, WirelessDomains
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger
 from mailblast.preflight.listed import messages, surveyed
 from mailblast.preflight.packs import found
+from mailblast.spamfilter import scores
 
 __all__ = ["gathered", "preflight", "surveyed"]
 
@@ -56,6 +58,7 @@ def gathered(
         Messages: composed,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
+        SpamScores: _scores(campaign.declared.spam, composed),
     }
     # The user's own day: an attestation of this morning is not of the future.
     today = datetime.now().astimezone().date()
@@ -63,6 +66,14 @@ def gathered(
 
 
 _NOTHING_SENT = Refusal("nothing was sent from here yet")
+
+
+def _scores(where: SpamFilter | None, composed: Messages | Refusal) -> SpamScores | Refusal:
+    if where is None:
+        return Refusal("no spam filter is named: [check] spam")
+    if isinstance(composed, Refusal):
+        return composed
+    return scores(where, composed.samples)
 
 
 def _wireless(path: Path | None) -> WirelessDomains | Refusal:
