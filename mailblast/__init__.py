@@ -15,9 +15,9 @@ The way of one message, and the modules in the order in which it meets them:
                                       Outcome         disposition, reason    what, why, whose fault
                                       Event           ledger
     … hours or days later …
-    mbox, Maildir, .eml ────────────▶ Notice          mailbox, bounce
+    mbox, Maildir, IMAP, an MTA ────▶ Notice          mailbox, imap, bounce
                                       Tie             tie              whose, and how it is proven
-                                      Event bounced   judging, reconcile
+                                      Event bounced   judging, reconcile, intake
     at any time                       RunReport       report
 
 `send` does it all in this order (read `send/__init__.py` next), with `pool` for the
@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailblast.bounce import Notice
     from mailblast.campaign import Campaign, load
-    from mailblast.errors import MailblastError, Problems, Refused, UserError
+    from mailblast.errors import MailblastError, NotReady, Problems, Refused, UserError
     from mailblast.event import Disposition, Event, EventKind
     from mailblast.ledger import Ledger
     from mailblast.reason import Reason, Scope, classify
@@ -60,6 +60,7 @@ __all__ = [
     "EventKind",
     "Ledger",
     "MailblastError",
+    "NotReady",
     "Notice",
     "Outcome",
     "Plan",
@@ -80,7 +81,7 @@ __all__ = [
 _HOMES = {
     "bounce": ("Notice",),
     "campaign": ("Campaign", "load"),
-    "errors": ("MailblastError", "Problems", "Refused", "UserError"),
+    "errors": ("MailblastError", "NotReady", "Problems", "Refused", "UserError"),
     "event": ("Disposition", "Event", "EventKind"),
     "ledger": ("Ledger",),
     "reason": ("Reason", "Scope", "classify"),

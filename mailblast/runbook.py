@@ -9,7 +9,8 @@ a copy, under a file lock, and renamed over the old one.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
@@ -71,9 +72,10 @@ def _free(path: Path) -> Path:
 
 
 class RunBook:
-    """The documents of a workspace."""
+    """The documents of a workspace; `patience` is how long to wait for others, in seconds."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, patience: float = 60.0) -> None:
+        self._patience = patience
         self._path = private_directory(directory) / "runs.json"
 
     def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
@@ -92,6 +94,25 @@ class RunBook:
                 table.update(lambda one: one.update(documents[one["name"]]), doc_ids=mine)
             fresh = documents.keys() - known.keys()
             table.insert_multiple({"name": name, **documents[name]} for name in fresh)
+
+    def change(
+        self, kind: str, name: str, changed: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
+        """Put what `changed` makes of the document in its place, or of {} if there is none.
+
+        Nobody else changes it in between.
+        """
+        with self._open() as book:
+            found = book.table(kind).get(where("name") == name)
+            document = changed(dict(found) if isinstance(found, dict) else {})
+            book.table(kind).upsert({"name": name, **document}, where("name") == name)
+
+    def keep(self, kind: str, most: int) -> None:
+        """Leave of the documents of this kind only the latest."""
+        with self._open() as book:
+            numbers = sorted(one.doc_id for one in book.table(kind).all())
+            if len(numbers) > most:
+                book.table(kind).remove(doc_ids=numbers[:-most])
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """The document of this kind and name."""
@@ -116,7 +137,18 @@ class RunBook:
     def _locked(self) -> Iterator[None]:
         lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._seize(lock)
             yield
         finally:
             os.close(lock)
+
+    def _seize(self, lock: int) -> None:
+        """Take the lock; each holder has it for milliseconds, so waiting has an end."""
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.01)

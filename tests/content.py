@@ -27,7 +27,7 @@ def composed(html: str = PAGE, settings: str = "", text: str = "") -> Messages:
     """What `check` looks at of a campaign with this template and these settings."""
     with tempfile.TemporaryDirectory() as directory:
         made = _campaign(Path(directory), html, settings, text)
-        found = messages(made, Path(directory), surveyed(made, lambda *_: None))
+        found, _ = messages(made, Path(directory), surveyed(made, lambda *_: None))
     assert isinstance(found, Messages), found
     return found
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from mail_host import QUEUE, WARNING, MailHost
 
 POSTFIX = shutil.which("postfix", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -47,12 +48,15 @@ trace     unix - - n - 0 bounce
 proxymap  unix - - n - - proxymap
 anvil     unix - - n - 1 anvil
 smtp      unix - - n - - smtp
+lmtp      unix - - n - - lmtp
 virtual   unix - n n - - virtual
+local     unix - n n - - local
 error     unix - - n - - error
 retry     unix - - n - - error
 discard   unix - - n - - discard
 showq     unix n - n - - showq
 flush     unix n - n 1000? 0 flush
+scache    unix - - n - 1 scache
 """
 
 _SETTINGS = {
@@ -85,7 +89,31 @@ _SETTINGS = {
 
 
 class Postfix:
-    """A mail server.  `mailboxes` maps an address to a file (mbox) or a folder/ (Maildir)."""
+    """A mail server.  `mailboxes` maps an address to a file (mbox) or a folder/ (Maildir);
+    `services` are further lines of master.cf.
+    """
+
+    @classmethod
+    def of(cls, host: MailHost) -> "Postfix":
+        """One with the duties of a mail host."""
+        routes = {domain: f"smtp:[{to}]:{host.port}" for domain, to in host.routes.items()}
+        settings = {
+            "myhostname": host.name,
+            "virtual_mailbox_domains": host.domain,
+            "virtual_transport": f"lmtp:inet:[{host.address}]:{host.lmtp}",
+            "relay_domains": ", ".join(routes),
+            "transport_maps": inline(routes),
+            "delay_warning_time": f"{WARNING}s",
+            "maximal_queue_lifetime": f"{QUEUE}s",
+            "bounce_queue_lifetime": f"{QUEUE}s",
+        }
+        return cls(
+            settings,
+            mailboxes={f"{name}@{host.domain}": name for name in host.people},
+            aliases={f"{name}@{host.domain}": to for name, to in host.forwards.items()},
+            address=host.address,
+            port=host.port,
+        )
 
     def __init__(
         self,
@@ -93,6 +121,7 @@ class Postfix:
         *,
         mailboxes: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
+        services: str = "",
         address: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -101,6 +130,7 @@ class Postfix:
         self._settings = settings
         self._mailboxes = mailboxes or {}
         self._aliases = aliases or {}
+        self._services = services
 
     def __enter__(self) -> "Postfix":
         self.home.chmod(0o755)  # its programs run as `postfix` and `nobody`
@@ -161,7 +191,7 @@ class Postfix:
         }
         (etc / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in settings.items()))
         listening = f"{self.address}:{self.port} inet n - n - - smtpd\n"
-        (etc / "master.cf").write_text(listening + _SERVICES)
+        (etc / "master.cf").write_text(listening + _SERVICES + self._services)
         for name, table in (("mailboxes", self._mailboxes), ("aliases", self._aliases)):
             (etc / name).write_text("".join(f"{k} {v}\n" for k, v in table.items()))
 
@@ -175,6 +205,11 @@ class Postfix:
 
     def _wait(self) -> None:
         until(lambda: greets(self.address, self.port), "Postfix does not answer")
+
+
+def inline(table: Mapping[str, str]) -> str:
+    """A table, as it may stand in a setting."""
+    return "inline:{ " + ", ".join(f"{{{k}={v}}}" for k, v in table.items()) + " }"
 
 
 def greets(address: str, port: int) -> bool:

@@ -109,6 +109,11 @@ def test_what_that_campaign_cannot_break(tmp_path: Path) -> None:
     found = verdicts(tmp_path)
     assert (found["CANSPAM-SCOPE"], found["CANSPAM-PURPOSE-MIXED"]) == ("fail", "warn")
 
+    home = letter(tmp_path, "", campaign_toml=BROKEN.replace("win", "{{ name }}"))
+    (home / "wireless.txt").write_text("txt.example\n")
+    (home / "recipients.csv").write_text('email,name\na@x.example,"A\nB"\n')
+    assert verdicts(tmp_path)["MSG-RENDER"] == "fail"
+
     # Those of opt-outs need a history: below.  So every rule has its fault.
     late = {
         "CANSPAM-OPTOUT-10BD",
@@ -117,7 +122,12 @@ def test_what_that_campaign_cannot_break(tmp_path: Path) -> None:
         "EU-OBJECTION",
         "AU-OPTOUT",
     }
-    apart = {"CANSPAM-OPTOUT-PRESENT", "CANSPAM-SCOPE", "CANSPAM-PURPOSE-MIXED"}
+    apart = {
+        "CANSPAM-OPTOUT-PRESENT",
+        "CANSPAM-SCOPE",
+        "CANSPAM-PURPOSE-MIXED",
+        "MSG-RENDER",
+    }
     assert {*BREAKS, *late, *apart} == CHECKS.keys()
 
 
@@ -225,6 +235,13 @@ def test_consent_from_the_list_to_the_finding(tmp_path: Path) -> None:
 
     assert "implied_ebr ended" in done.out
     assert "recipients.csv:2" in done.out
+
+
+def test_a_list_of_nobody(tmp_path: Path) -> None:
+    """Nobody to be mailed is nothing to be ready for: status 1, and why the first is not."""
+    letter(tmp_path, "no address,Ann\n")
+
+    assert "recipients.csv:2: " in ok(tmp_path, "check", "letter", status=1).err
 
 
 # --- What can be seen ---------------------------------------------------------------------

@@ -22,7 +22,15 @@ from checking import (
 
 from mailblast.address import parse
 from mailblast.check.consent import months_after
-from mailblast.check.facts import Consent, History, Late, Messages, Seen, WirelessDomains
+from mailblast.check.facts import (
+    Consent,
+    History,
+    Late,
+    Messages,
+    Seen,
+    TriedOut,
+    WirelessDomains,
+)
 
 
 def message(text: str = TEXT, html: str | None = HTML, **changes: object) -> Messages:
@@ -680,3 +688,22 @@ def test_a_subject_in_canada():
     sent = message(subject="You have won a yacht")
 
     assert status("CASL-SUBJECT", facts(None, sent), "casl") == "warn"
+
+
+@pytest.mark.parametrize(
+    ("composed", "refused", "expected"),
+    [
+        (4, (), "pass"),
+        (3, ("row 7: Subject has a line break",), "warn"),
+        (0, ("row 7: Subject has a line break",), "fail"),
+    ],
+)
+def test_rows_can_be_rendered(composed, refused, expected):
+    """A row that cannot will be `invalid`; if none of the telling ones can, nothing leaves."""
+    told = facts(None, TriedOut(composed, refused))
+    found = says("MSG-RENDER", told, "standards")
+
+    assert found.status == expected
+    if refused:
+        assert found.message == "Row 7 cannot be rendered: Subject has a line break."
+    assert status("MSG-RENDER", facts(), "standards") == "skip"

@@ -1,9 +1,13 @@
 """Mailboxes on disk: what is written is read back, in bounded memory."""
 
+import bz2
 import gzip
 import io
+import subprocess
+import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 
 from mailblast import mailbox
 from mailblast.errors import Refusal, UserError
-from mailblast.mailbox import Mail, append_mbox, read
+from mailblast.mailbox import STDIN, Mail, append_mbox, read
 
 TUESDAY = 1_700_000_000.0
 
@@ -231,11 +235,32 @@ def test_missing(tmp_path: Path) -> None:
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dash reads standard input, an mbox or one message."""
-    given_ = io.BytesIO(b"From a Tue\nA: 1\n\nFrom b Tue\nB: 2\n")
+    """A dash reads standard input, an mbox or one message: in what may be a message from an
+    MTA, behind a From_ line and unquoted, only a From_ line with a date parts."""
+    first, second = (b"From %s Tue Nov 14 22:13:20 2023\n" % name for name in (b"a", b"b"))
+    given_ = io.BytesIO(first + b"A: 1\n\nFrom me\n\n" + second + b"B: 2\n")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(given_))
 
-    assert [Mail("-:1", b"A: 1\n"), Mail("-:2", b"B: 2\n")] == list(read(Path("-")))
+    assert list(read(STDIN)) == [Mail("-:1", b"A: 1\n\nFrom me\n"), Mail("-:2", b"B: 2\n")]
+
+
+@pytest.mark.parametrize("way", ["a file", "a pipe"])
+def test_given_to_a_process(tmp_path: Path, way: str) -> None:
+    """Standard input that is a file is an mbox as any; a pipe may be an MTA's."""
+    mbox = b"From a Tue\nA: 1\n\nFrom me\n\nbye\n"
+    (tmp_path / "mbox").write_bytes(mbox)
+    count = (
+        "from mailblast.mailbox import STDIN, read; found = read(STDIN); "
+        "print(len(list(found)), found.unit, found.done)"
+    )
+    with (tmp_path / "mbox").open("rb") as file:
+        given = {"stdin": file} if way == "a file" else {"input": mbox}
+        ended = subprocess.run(
+            [sys.executable, "-c", count], stdout=subprocess.PIPE, check=True, **given
+        )
+
+    told = f"2 bytes {len(mbox)}" if way == "a file" else "1 mails 1"
+    assert ended.stdout.decode().strip() == told
 
 
 @given(content=st.binary(max_size=400))
@@ -289,12 +314,13 @@ def test_many_false_claims(tmp_path: Path) -> None:
     assert time.process_time() - began < 10
 
 
-def test_compressed(tmp_path: Path) -> None:
-    """An mbox compressed by gzip is read like the mbox, whatever its name."""
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_compressed(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    """An mbox compressed by gzip or bzip2 is read like the mbox, whatever its name."""
     plain, packed = tmp_path / "inbox.mbox", tmp_path / "inbox.old"
     for number in range(3):
         append_mbox(plain, b"Subject: %d\n\nbody\n" % number, "", TUESDAY)
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    packed.write_bytes(compress(plain.read_bytes()))
 
     assert contents(packed) == contents(plain)
 
@@ -323,3 +349,146 @@ def test_a_message_with_a_from_line(tmp_path: Path) -> None:
 
     assert isinstance(mail, Mail)
     assert (mail.source, mail.content) == (str(path), path.read_bytes())
+
+
+MARK = b"\x01\x01\x01\x01\n"
+
+
+def test_mmdf(tmp_path: Path) -> None:
+    """In MMDF lines of four ^A part, and nothing else does; a From_ line at the beginning of
+    a message is none of its lines."""
+    path = tmp_path / "inbox"
+    stamped = b"From a Tue Nov 14 22:13:20 2023\n"
+    first, second = b"A: 1\n\nx\n\nFrom b Tue\n>From c\n", b"B: 2\n\n"
+    path.write_bytes(
+        MARK + first + MARK + MARK + stamped + second + MARK + MARK + b"cut off\n"
+    )
+
+    assert contents(path) == [first, second, b"cut off\n"]
+    assert [mail.source for mail in read(path) if isinstance(mail, Mail)][2] == f"{path}:3"
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    """What a program of Windows puts before everything is no part of it."""
+    path = tmp_path / "inbox.mbox"
+    path.write_bytes(b"\xef\xbb\xbfFrom a Tue\nA: 1\n\nFrom b Tue\nB: 2\n")
+
+    assert contents(path) == [b"A: 1\n", b"B: 2\n"]
+
+
+def test_a_date_of_the_other_form(tmp_path: Path) -> None:
+    """A From_ line with the date of a header field parts as well."""
+    path = tmp_path / "inbox.mbox"
+    path.write_bytes(
+        b"From a Tue\nA: 1\nFrom b@x.example Tue, 14 Nov 2023 22:13:20\nB: 2\n"
+    )
+
+    assert contents(path) == [b"A: 1\n", b"B: 2\n"]
+
+
+def test_emlx(tmp_path: Path) -> None:
+    """Of a file of Apple Mail's its message is read: not the length, not what follows."""
+    (tmp_path / "1.emlx").write_bytes(b"13        \nSubject: x\n\n.<?xml?><plist/>")
+    (tmp_path / "2.partial.emlx").write_bytes(b"Subject: x\n\n")
+
+    first, second = read(tmp_path)
+
+    assert first == Mail(str(tmp_path / "1.emlx"), b"Subject: x\n\n.")
+    assert isinstance(second, Refusal)
+
+
+@pytest.mark.parametrize(
+    ("begins", "said", "hint"),
+    [
+        (b"PK\x03\x04", "zip", "unpack"),
+        (b"\xd0\xcf\x11\xe0", "Outlook", ".eml"),
+        (b"!BDN", "Outlook", "readpst"),
+        (b"\xfd7zXZ\0", "xz", "xzcat"),
+        (b"BABYL OPTIONS: -*- rmail -*-", "Babyl", "unrmail"),
+    ],
+)
+def test_no_mailbox(tmp_path: Path, begins: bytes, said: str, hint: str) -> None:
+    """What is given for a mailbox and is none is told with what makes one of it."""
+    (tmp_path / "mail").write_bytes(begins + bytes(100))
+
+    with pytest.raises(UserError, match=said) as raised:
+        list(read(tmp_path / "mail"))
+
+    assert hint in raised.value.hint
+
+
+def test_a_tree(tmp_path: Path) -> None:
+    """Of a directory every mailbox and message below is read: mboxes by their first line,
+    .eml and numbers (MH) by their names, Maildirs; other files are passed over."""
+    for name, content in {
+        "2023/jan.eml": b"one",
+        "2023/12": b"two",
+        "INBOX": b"From a Tue\nA: 3\n\nFrom b Tue\nB: 4\n",
+        "INBOX.msf": b"// an index",
+        "archive.mbox.gz": gzip.compress(b"From a Tue\nA: 5\n"),
+        "list/cur/7": b"seven",
+        "list/new/6": b"six",
+        "list/tmp/8": b"eight",
+        ".hidden/9.eml": b"nine",
+        "old.mmdf": MARK + b"A: 8\n" + MARK,
+        "packed.eml.gz": gzip.compress(b"ten"),
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+
+    found = read(tmp_path)
+    content = [mail.content for mail in found if isinstance(mail, Mail)]
+
+    assert content == [
+        *(b"A: 3\n", b"B: 4\n", b"A: 5\n", b"A: 8\n", b"ten"),
+        *(b"two", b"one", b"six", b"seven"),
+    ]
+    assert (found.unit, found.done, found.total) == ("files", 9, 9)
+
+
+def test_a_compressed_maildir(tmp_path: Path) -> None:
+    """Messages that the mail server keeps compressed are read as well."""
+    (tmp_path / "cur").mkdir()
+    (tmp_path / "cur" / "1,S=3:2,S").write_bytes(gzip.compress(b"one"))
+
+    assert contents(tmp_path) == [b"one"]
+
+
+def test_a_directory_without_mail(tmp_path: Path) -> None:
+    """A directory in which nothing is mail is most likely a mistake; an empty Maildir none."""
+    (tmp_path / "notes.txt").write_bytes(b"none")
+    (tmp_path / "empty" / "cur").mkdir(parents=True)
+
+    assert list(read(tmp_path / "empty")) == []
+    (tmp_path / "empty" / "cur").rmdir()
+    with pytest.raises(UserError, match="no mail"):
+        list(read(tmp_path))
+
+
+def test_how_far(tmp_path: Path) -> None:
+    """A file is counted in bytes as it lies there, compressed or not."""
+    path = tmp_path / "inbox.mbox"
+    for _ in range(2000):
+        append_mbox(path, b"Subject: x\n\n" + b"x" * 100, "", TUESDAY)
+    size = path.stat().st_size
+
+    found = read(path)
+    next(found)
+    assert (found.unit, found.total) == ("bytes", size)
+    assert 0 < found.done < size / 2
+    list(found)
+    assert found.done == size
+
+
+def test_short_lines_take_no_more(tmp_path: Path) -> None:
+    """A message in lines of one letter takes a few times its size, not twenty."""
+    path = tmp_path / "inbox.mbox"
+    path.write_bytes(b"From a Tue\n\n" + b"x\n" * 200_000)
+
+    tracemalloc.start()
+    (content,) = contents(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(content) == 400_001
+    assert peak < 3_000_000

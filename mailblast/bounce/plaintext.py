@@ -104,7 +104,8 @@ def _stated(message: Message, form: Form | None) -> str:
 
 def _shared(text: str, found: list[Passage]) -> str:
     """What is said of all recipients together: below the last of them, else anywhere."""
-    below = text[max((one.end for one in found), default=0) :].strip()
+    # What closes the address is no word about it: "<anna@example.net> was rejected".
+    below = text[max((one.end for one in found), default=0) :].lstrip("> \t\n").rstrip()
     says_why = (
         diagnostic.code(below) or diagnostic.status(below) or SIGNS.words.search(below)
     )

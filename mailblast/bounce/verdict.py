@@ -22,6 +22,9 @@ _OVER = frozenset({"failed", "delayed"})
 _NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.1.351"})
 _IS_THERE = ".2.1"  # the mailbox exists, and takes nothing
 _UNSPECIFIC = (".0.0", ".4.7")
+# OpenSMTPD before 7 tells that it has given up as one more delay, with 4.4.7: no other notice
+# will come.
+_GIVEN_UP = "envelope expired"
 # Too little to tell one failure from another: what stands around it may say more.
 _VAGUE = frozenset({Reason.OTHER, Reason.SYSTEM_ERROR})
 # That time has passed is no cause.
@@ -72,12 +75,13 @@ def report(finding: Finding, rule: str) -> Report:
     around = diagnostic.said(finding.around) if finding.around else said
     status = _specific(finding.status, said.status, around.status)
     code = said.code or _agreeing(around.code, status)
-    means = _meaning(finding, said.text, code, status) if finding.action in _OVER else None
-    permanent = _permanent(finding.action, status, code)
+    action = "failed" if _given_up(finding) else finding.action
+    means = _meaning(finding, said.text, code, status) if action in _OVER else None
+    permanent = _permanent(action, status, code)
     return Report(
         recipient=printable(finding.recipient)[:MAX_ADDRESS],
         original=printable(finding.original)[:MAX_ADDRESS],
-        action=finding.action,
+        action=action,
         status=status,
         code=code,
         text=printable(finding.said or finding.around),
@@ -88,6 +92,11 @@ def report(finding: Finding, rule: str) -> Report:
         hard=means is not None and permanent and _dead(finding, means, status),
         rule=f"{rule}; {means.rule}" if means and means.rule else rule,
     )
+
+
+def _given_up(finding: Finding) -> bool:
+    words = finding.said or finding.around
+    return finding.action == "delayed" and words.strip().lower() == _GIVEN_UP
 
 
 def _meaning(finding: Finding, words: str, code: int, status: str) -> Meaning:

@@ -16,7 +16,6 @@ mailblast.toml holds the same tables as defaults for all campaigns (`settings`).
 Rule: what `load` returns has been checked; nothing below asks again.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -26,14 +25,16 @@ from mailblast.campaign import declared, files, suppression
 from mailblast.campaign.checks import consistency
 from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
-from mailblast.campaign.keys import DESTINATIONS, HEADERS
+from mailblast.campaign.imap import Imap
+from mailblast.campaign.keys import HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
 from mailblast.campaign.providers import (
     Profile,
     Profiles,
+    Throttles,
     read_profiles,
     strangers,
-    unpaced,
+    throttles,
 )
 from mailblast.campaign.settings import (
     WORKSPACE_FILE,
@@ -51,6 +52,7 @@ __all__ = [
     "Declared",
     "Delivery",
     "Dkim",
+    "Imap",
     "Limits",
     "MessageSettings",
     "Policy",
@@ -68,6 +70,7 @@ __all__ = [
     "Warmup",
     "find_workspace",
     "load",
+    "load_imap",
     "load_limits",
     "load_policy",
 ]
@@ -153,23 +156,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttles:
-    """What the campaign says of limits: for every destination, and for those it names.
-
-    A name is a provider's, a domain's (A-label) or a mail host's.  What follows from it is
-    decided in `provider`.
-    """
-
-    everyone: Profile
-    destinations: Mapping[str, Profile]
-
-    def unpaced(self) -> "Throttles":
-        """The same, as fast as can be."""
-        each = {name: unpaced(one) for name, one in self.destinations.items()}
-        return Throttles(unpaced(self.everyone), each)
-
-
-@dataclass(frozen=True, slots=True)
 class Campaign:
     """All of it; `name` is that of the directory."""
 
@@ -238,7 +224,19 @@ def load_limits(workspace: Path) -> tuple[Throttles, Profiles]:
         problems += () if wrong else strangers(settings, profiles)
     if problems or settings is None:
         raise Problems(sorted(problems, key=_place))
-    return _throttles(settings), profiles
+    return throttles(settings), profiles
+
+
+def load_imap(workspace: Path) -> Imap:
+    """What a workspace says of its mailbox, without a campaign; raises Problems."""
+    settings, problems = read_settings(None, workspace.resolve())
+    if problems or settings is None:
+        raise Problems(sorted(problems, key=_place))
+    return Imap(
+        _secret(settings, "imap", "password"),
+        settings.path("imap", "ca_file"),
+        settings.get("imap", "security"),
+    )
 
 
 def load_policy(workspace: Path) -> tuple[Policy, Thresholds]:
@@ -271,7 +269,7 @@ def _campaign(settings: Settings, profiles: Profiles, directory: Path) -> Campai
         unsubscribe=_unsubscribe(settings),
         dkim=_dkim(settings, sender.mailbox.address.domain),
         delivery=_delivery(settings),
-        throttle=_throttles(settings),
+        throttle=throttles(settings),
         providers=profiles,
         breaker=_thresholds(settings),
         declared=_declared(settings),
@@ -340,7 +338,7 @@ def _delivery(settings: Settings) -> Delivery:
         port=settings.get("delivery", "port") or usual,
         security=security,
         username=settings.get("delivery", "username") or "",
-        password=_password(settings),
+        password=_secret(settings, "delivery", "password"),
         ca_file=settings.path("delivery", "ca_file"),
         connections=settings.get("delivery", "connections"),
         retry=settings.get("delivery", "retry"),
@@ -354,24 +352,14 @@ def _delivery(settings: Settings) -> Delivery:
     )
 
 
-def _password(settings: Settings) -> SecretSource | None:
-    setting = settings.given.get(("delivery", "password"))
+def _secret(settings: Settings, *path: str) -> SecretSource | None:
+    setting = settings.given.get(path)
     if setting is None:
         return None
     source: SecretSource = setting.value
     if source.kind == "file":
         return SecretSource("file", str(located(setting.base, source.value)))
     return source
-
-
-def _throttles(settings: Settings) -> Throttles:
-    destinations: dict[str, dict[str, Setting]] = {}
-    for (name, key), setting in settings.below(*DESTINATIONS.split(".")):
-        destinations.setdefault(name, {})[key] = setting
-    everyone = {
-        path[0]: setting for path, setting in settings.below("throttle") if len(path) == 1
-    }
-    return Throttles(everyone, dict(destinations))
 
 
 def _thresholds(settings: Settings) -> Thresholds:

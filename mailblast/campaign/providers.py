@@ -113,6 +113,34 @@ def unpaced(profile: Profile) -> Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttles:
+    """What the campaign says of limits: for every destination, and for those it names.
+
+    A name is a provider's, a domain's (A-label) or a mail host's.  What follows from it is
+    decided in `provider`.
+    """
+
+    everyone: Profile
+    destinations: Mapping[str, Profile]
+
+    def unpaced(self) -> "Throttles":
+        """The same, as fast as can be."""
+        each = {name: unpaced(one) for name, one in self.destinations.items()}
+        return Throttles(unpaced(self.everyone), each)
+
+
+def throttles(settings: Settings) -> Throttles:
+    """What the two files say of limits."""
+    destinations: dict[str, dict[str, Setting]] = {}
+    for (name, key), setting in settings.below(*DESTINATIONS.split(".")):
+        destinations.setdefault(name, {})[key] = setting
+    everyone = {
+        path[0]: setting for path, setting in settings.below("throttle") if len(path) == 1
+    }
+    return Throttles(everyone, dict(destinations))
+
+
+@dataclass(frozen=True, slots=True)
 class Profiles:
     """What both files say, by the name of the provider or `default`."""
 

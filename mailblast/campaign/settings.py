@@ -1,8 +1,8 @@
 """Checking campaign.toml and mailblast.toml, key by key, and putting the two together.
 
 mailblast.toml holds the same tables as defaults for every campaign of the workspace;
-campaign.toml wins, key by key.  [suppression] holds for the whole workspace and stands in
-mailblast.toml alone.  A file is judged whole: all its problems come at once, each with its
+campaign.toml wins, key by key.  [suppression] and [imap] hold for the whole workspace and stand
+in mailblast.toml alone.  A file is judged whole: all its problems come at once, each with its
 line.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailblast.campaign import suppression
+from mailblast.campaign import imap, suppression
 from mailblast.campaign.declared import ATTEST, rule_name
 from mailblast.campaign.forms import DESTINATION, PLAIN_SECRET, PROVIDER, header_name
 from mailblast.campaign.keys import DESTINATIONS, HEADERS, KEYS, Key
@@ -36,7 +36,8 @@ def _tree(keys: Iterable[Key]) -> _Tree:
     return tree
 
 
-WORKSPACE_KEYS = (*KEYS, *suppression.KEYS)  # those of mailblast.toml
+WORKSPACE_KEYS = (*KEYS, *suppression.KEYS, *imap.KEYS)  # those of mailblast.toml
+_WORKSPACE_TABLES = (suppression.TABLE, imap.TABLE)
 
 _DEFAULTS = {
     (*key.table.split("."), key.name): key.form.take(key.default)
@@ -179,7 +180,7 @@ class _Check:
 
     def _unknown(self, path: KeyPath, value: object, node: _Tree) -> None:
         name = path[-1]
-        if path == (suppression.TABLE,) and self._keys is KEYS:
+        if len(path) == 1 and name in _WORKSPACE_TABLES and self._keys is KEYS:
             what = f"[{name}] binds every campaign of the workspace"
             self._problem(path, what, f"it belongs in {WORKSPACE_FILE}")
         elif isinstance(value, dict) and len(path) == 1:

@@ -79,6 +79,14 @@ class Messages:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedOut:
+    """How many telling rows were composed, and why others could not be: "row 3: …"."""
+
+    composed: int
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """What the list says of a recipient's consent; the same for many rows.
 

@@ -8,6 +8,7 @@ takes for visible can be off in cases nobody writes by accident.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html.parser import HTMLParser
 
 SMALLEST = 0.2  # of opacity; less is not seen
@@ -81,6 +82,7 @@ class Page:
         return found
 
 
+@lru_cache(maxsize=16)  # every rule looks at the same few messages
 def read(html: str) -> Page:
     """What there is to see in an HTML part."""
     reader = _Reader()

@@ -5,6 +5,7 @@
 2   mailblast declines, or was not told to go on
 3   finished, with something deferred, doubtful or not offered yet
 4   not ready: a rule of level error fails (`mailblast check`)
+75  `bounces import -` could not take a message in: an MTA keeps it and tries again
 """
 
 import io
@@ -23,6 +24,7 @@ from mailblast.cli.check import check
 from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
 from mailblast.cli.history import bounces_list, bounces_show, bounces_undo
+from mailblast.cli.importing import status_for_mta
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
@@ -66,7 +68,7 @@ def main() -> None:
         status = 1
     except Exception as error:  # noqa: BLE001 - a fault of ours; a traceback helps nobody here
         status = _own_fault(error)
-    sys.exit(status or 0)
+    sys.exit(status_for_mta(sys.argv[1:], status or 0))
 
 
 def _own_fault(error: Exception) -> int:

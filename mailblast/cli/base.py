@@ -12,7 +12,7 @@ from mailblast.address import parse as parse_address
 from mailblast.campaign import find_workspace
 from mailblast.errors import Refusal, UserError
 from mailblast.keys import STATE
-from mailblast.ledger import Ledger
+from mailblast.ledger import BUSY_SECONDS, Ledger
 from mailblast.send.prepare import REHEARSAL
 
 json_option = click.option(
@@ -23,14 +23,26 @@ rehearsal_option = click.option(
 )
 
 
+workspace_option = click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Work in this workspace instead of that of the current directory.",
+)
+
+
 @contextmanager
 def opened(
-    start: Path, *, rehearsal: bool = False, make: bool = False
+    start: Path,
+    *,
+    rehearsal: bool = False,
+    make: bool = False,
+    patience: float = BUSY_SECONDS,
 ) -> Iterator[tuple[Path, Ledger]]:
     """The workspace that a directory lies in, and its ledger.
 
     Only with `make` is one begun where there is none: a look must not turn a home directory
-    into the workspace of all that lies below it.  Raises UserError.
+    into the workspace of all that lies below it.  `patience` is how long to wait for another
+    program that writes, in seconds.  Raises UserError.
     """
     workspace = find_workspace(start)
     state = workspace / STATE / (REHEARSAL if rehearsal else "")
@@ -39,7 +51,7 @@ def opened(
             "nothing was sent from here yet",
             f"there is no workspace at {workspace}; go to the directory from which you send",
         )
-    ledger = Ledger(state)
+    ledger = Ledger(state, patience)
     try:
         yield workspace, ledger
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from mailblast.campaign import Policy
 from mailblast.errors import Refused, UserError
 from mailblast.ledger.commit import GroupCommit, Struck
-from mailblast.ledger.database import Database
+from mailblast.ledger.database import BUSY_SECONDS, Database
 from mailblast.ledger.deliveries import (
     Claim,
     Claimed,
@@ -35,6 +35,7 @@ from mailblast.secret import write_secret
 
 __all__ = [
     "BATCH",
+    "BUSY_SECONDS",
     "WORKSPACE",
     "Change",
     "Claim",
@@ -62,11 +63,14 @@ __all__ = [
 
 
 class Ledger:
-    """The ledger in a directory, made if it is not there."""
+    """The ledger in a directory, made if it is not there.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._database = Database(directory / "ledger.db")
+    `patience` is how long to wait for another program that writes, in seconds.
+    """
+
+    def __init__(self, directory: Path, patience: float = BUSY_SECONDS) -> None:
+        self.directory, self.patience = directory, patience
+        self._database = Database(directory / "ledger.db", patience)
         self.runs = Runs(self._database)
         self.deliveries = Deliveries(self._database)
         self.suppressions = Suppressions(self._database)
@@ -85,21 +89,23 @@ class Ledger:
         return GroupCommit(self._database, Watch(self._database, campaign), policy)
 
     @contextmanager
-    def lock(self, campaign: str) -> Iterator[None]:
+    def lock(self, what: str, command: str = "send") -> Iterator[None]:
         """Only one `send` of a campaign at a time; raises Refused if another is at it.
+
+        Or one run of another command with something else.
 
         The system gives the lock back when its holder ends, however it ends: nothing is left
         behind by a kill, and nobody has to judge whether an old lock is dead.
         """
         locks = self.directory / "locks"
         locks.mkdir(exist_ok=True)
-        path = locks / f"{campaign.strip('./').replace('/', '_') or 'campaign'}.lock"
+        path = locks / f"{what.strip('./').replace('/', '_') or 'campaign'}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Refused(
-                f"another `mailblast send` is at work on {campaign}",
+                f"another `mailblast {command}` is at work on {what}",
                 "let it finish, or end it with Ctrl-C; this one has changed nothing",
             ) from error
         else:

@@ -61,11 +61,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 class Database:
     """One ledger file.  Use `reading` and `writing`; errors come out as LedgerError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = BUSY_SECONDS) -> None:
         self.path = path
         private_directory(path.parent)
         path.touch(mode=0o600)  # addresses and names: nobody else's business
-        self._engine = _engine(path, BUSY_SECONDS)
+        self._engine = _engine(path, patience)
         self._impatient = _engine(path, 0)
         with self.writing() as connection:
             _bring_up(connection, path)
@@ -137,7 +137,9 @@ def _told(path: Path) -> Iterator[None]:
 
 def _advice(what: str) -> str:
     if "locked" in what:
-        return "another program has held the ledger for a minute; end it and try again"
+        return (
+            "another program holds the ledger; end it, or run this again when it has ended"
+        )
     if "full" in what or "disk I/O" in what:
         return "make room on the disk, then run the same command again: nothing is lost"
     return ""

@@ -13,7 +13,14 @@ from mailblast.campaign import Campaign
 from mailblast.campaign.declared import SpamFilter
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
-from mailblast.check.facts import History, Listed, Messages, SpamScores, WirelessDomains
+from mailblast.check.facts import (
+    History,
+    Listed,
+    Messages,
+    SpamScores,
+    TriedOut,
+    WirelessDomains,
+)
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger
@@ -48,14 +55,16 @@ def gathered(
     manifest = manifest_of(campaign)
     listed: Listed | Refusal
     composed: Messages | Refusal
+    tried: TriedOut | Refusal
     if isinstance(survey, Refusal):
-        listed = composed = survey
+        listed = composed = tried = survey
     else:
         listed = survey.listed(campaign.recipients.file.name, manifest.list_digest)
-        composed = messages(campaign, workspace, survey)
+        composed, tried = messages(campaign, workspace, survey)
     groups = {
         Listed: listed,
         Messages: composed,
+        TriedOut: tried,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
         SpamScores: _scores(campaign.declared.spam, composed),

@@ -10,10 +10,10 @@ from email.message import MIMEPart
 from pathlib import Path
 
 from mailblast.campaign import Campaign
-from mailblast.check.facts import Messages, Sample
+from mailblast.check.facts import Messages, Sample, TriedOut
 from mailblast.check.survey import Survey
 from mailblast.compose import Due
-from mailblast.errors import Refusal
+from mailblast.errors import Refusal, UserError
 from mailblast.keys import dkim_key, key_path
 from mailblast.pool.workbench import Workbench, compose
 from mailblast.recipients import Row, open_recipients
@@ -25,41 +25,49 @@ Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
 
 
 def surveyed(campaign: Campaign, told: Told) -> Survey:
-    """Go through the list once.  Raises UserError for one that cannot be read."""
+    """Go through the list once.
+
+    Raises UserError for one that cannot be read, or in which nobody can be mailed.
+    """
     settings = campaign.recipients
     recipients = open_recipients(
         settings.file, email=settings.email, encoding=settings.encoding
     )
     survey = Survey(recipients.columns)
-    number = 0
-    for number, _ in enumerate(survey.over(recipients), 1):
+    number, bad = 0, None
+    for number, row in enumerate(survey.over(recipients), 1):
+        bad = bad or (row if row.address is None else None)
         if number % TOLD_EVERY == 0:
             told("looking at the list", number, None)
     told("looking at the list", number, number)
+    if not any(survey.telling()):
+        first = f"{settings.file.name}:{bad.line}: {bad.why}" if bad else "it has no rows"
+        raise UserError("nobody in the list can be mailed", first)
     return survey
 
 
-def messages(campaign: Campaign, workspace: Path, survey: Survey) -> Messages | Refusal:
+def messages(
+    campaign: Campaign, workspace: Path, survey: Survey
+) -> tuple[Messages | Refusal, TriedOut | Refusal]:
     """Compose for the telling rows.  Raises TemplateError for what is wrong for all rows."""
     # Tags that work are made when a run is; these here belong to nobody.
     keys = Keyring(0, {0: secrets.token_bytes(32)})
     bench = Workbench(
         campaign, survey.columns, "check", keys, _key_if_there(campaign, workspace)
     )
-    composer = bench.composer()
     rows = list(survey.telling())
-    composed = compose(composer, [_due(row) for _, row in rows])
-    good = [
-        taken_apart(why, row.number, found.recipient, found.content)
-        for (why, row), found in zip(rows, composed, strict=True)
-        if not isinstance(found, Refusal)
-    ]
-    if good:
-        return Messages(tuple(good))
-    refused = [
-        f"row {row.number}: {found}" for (_, row), found in zip(rows, composed, strict=True)
-    ]
-    return Refusal(refused[0] if refused else "nobody in the list can be mailed")
+    composed = compose(bench.composer(), [_due(row) for _, row in rows])
+    samples, refused = [], []
+    for (why, row), found in zip(rows, composed, strict=True):
+        if isinstance(found, Refusal):
+            refused.append(f"row {row.number}: {found}")
+        else:
+            samples.append(taken_apart(why, row.number, found.recipient, found.content))
+    if not rows:
+        nobody = Refusal("nobody in the list can be mailed")
+        return nobody, nobody
+    tried = TriedOut(len(samples), tuple(refused))
+    return Messages(tuple(samples)) if samples else Refusal(refused[0]), tried
 
 
 def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:

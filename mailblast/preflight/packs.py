@@ -54,7 +54,7 @@ def rule(name: str) -> Rule:
     for one in _all_rules():
         if one.id == wanted:
             return one
-    near = sorted(one.id for one in _all_rules() if wanted in one.id)[:8]
+    near = sorted({one.id for one in _all_rules() if wanted in one.id})[:8]
     hint = f"did you mean {', '.join(near)}?" if near else "docs/rules.md has them all"
     raise UserError(f'there is no rule "{name}"', hint)
 

@@ -8,7 +8,7 @@ goes on keeps what it began with.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailblast.campaign import Campaign
@@ -25,18 +25,18 @@ class Readiness:
     """What the rules say of a campaign, and which of them somebody has overridden, and why."""
 
     findings: tuple[Finding, ...] = ()
-    overrides: Mapping[str, str] | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def blocking(self) -> tuple[str, ...]:
         """The ids of the rules that keep real mail from leaving."""
         ids = {one.id for one in self.findings if one.blocks}
-        return tuple(sorted(ids - (self.overrides or {}).keys()))
+        return tuple(sorted(ids - self.overrides.keys()))
 
     def document(self) -> dict[str, object]:
         """What the run book keeps."""
         wrong = {one.id: one.status for one in self.findings if one.message}
-        return {"findings": wrong, "overrides": dict(self.overrides or {})}
+        return {"findings": wrong, "overrides": dict(self.overrides)}
 
 
 def held_against_the_rules(

@@ -9,23 +9,25 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mailblast.compose import Message
+from mailblast.errors import Refusal
 from mailblast.event import Disposition, Event
+from mailblast.intake import Source
 from mailblast.keys import PublicKey
 from mailblast.learnt import Learnt
 from mailblast.ledger import Delivery, Pause, Returned, Run
+from mailblast.mailbox import Mail
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
 from mailblast.terminal.destinations import limits_in_words, own_limits
 from mailblast.terminal.notices import imported, in_short, marked, story
-from mailblast.terminal.progress import PLAIN_EVERY, Watching
+from mailblast.terminal.progress import PLAIN_EVERY, Watching, followed
 from mailblast.terminal.words import (
     MEANING,
     ORDER,
@@ -42,8 +44,6 @@ from mailblast.terminal.words import (
     visible,
     visible_lines,
 )
-
-T = TypeVar("T")
 
 REASONS_SHOWN = 10  # of rows that cannot be mailed, where nobody can
 
@@ -227,13 +227,9 @@ class Screen:
 
     # --- What came back --------------------------------------------------------------------
 
-    def counting(self, items: Iterable[T], stage: str) -> Iterator[T]:
-        """The items, counted on the screen as they go by."""
-        count = 0
-        for count, item in enumerate(items, 1):
-            yield item
-            self.told(stage, count, None)
-        self.told(stage, count, count)
+    def reading(self, source: Source) -> Iterator[Mail | Refusal]:
+        """The mails of a source, counted on the screen as they go by."""
+        return followed(self.err, source)
 
     def came_back(
         self, counts: Mapping[str, int], kinds: Mapping[str, int], tied: Mapping[str, int]

@@ -100,6 +100,14 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def volume(octets: int) -> str:
+    """A size in the unit that gives it two to four digits."""
+    for unit, each in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if octets >= each:
+            return f"{octets / each:.1f} {unit}"
+    return f"{octets} bytes"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A count with its noun: `1 mail`, `2 mails`."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
@@ -135,8 +143,7 @@ def in_doubt(doubtful: int, run: str) -> str:
 def rules_of(readiness: Readiness, campaign: str) -> list[str]:
     """What the plan says of the rules: which were overridden, which would stop real mail."""
     lines = [
-        f"{name} is overridden: {visible(why)}"
-        for name, why in (readiness.overrides or {}).items()
+        f"{name} is overridden: {visible(why)}" for name, why in readiness.overrides.items()
     ]
     if readiness.blocking:
         ids = ", ".join(readiness.blocking)

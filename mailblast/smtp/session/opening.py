@@ -298,7 +298,9 @@ def _failure(error: BaseException, server: Server, limit: float) -> ConnectionFa
     # aiosmtplib's code for what is no reply is -1.
     code = max(error.code, 0) if isinstance(error, SMTPResponseException) else 0
     what, permanent = _explain(error, code, limit)
-    what = printable(_without_password(what.strip(), server)).replace("\n", " ")
+    what = printable(
+        without_password(what.strip(), server.username, server.password)
+    ).replace("\n", " ")
     return ConnectionFailed(f"{server}: {what}", permanent=permanent, code=code)
 
 
@@ -330,19 +332,21 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
     return None
 
 
-def _without_password(text: str, server: Server) -> str:
+def without_password(text: str, username: str, password: str) -> str:
     """Servers echo what they do not understand."""
-    if not server.password:
+    if not password:
         return text
-    plain = f"\0{server.username}\0{server.password}"
-    for secret in (plain, server.password):
+    plain = f"\0{username}\0{password}"
+    for secret in (plain, password):
         encoded = b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
         text = text.replace(encoded, "[password]")
-    return text.replace(server.password, "[password]")
+    return text.replace(password, "[password]")
 
 
 def sentence(error: BaseException) -> str:
     """What went wrong, in the system's own words, without its numbers and Python's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not valid: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "reason", None) or str(error) or "closed"
         return f"TLS failed: {reason.replace('_', ' ').lower()}"
