@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from checking import campaign, facts
+from checking import facts
 from content import PAGE, changed, composed, headed, instead
 
 from mailblast.check import body, header, judge, links, listheader, mime
@@ -22,7 +22,7 @@ MANY = "".join(f'<a href="https://h{n}.example/">Shop {n}</a>\n' for n in range(
 
 def wrong(messages: Messages) -> set[str]:
     """The content rules that something is wrong with."""
-    told = facts(campaign(delivery={"via": "direct"}), messages)
+    told = facts(None, messages)
     now = replace(told, today=datetime.now(UTC).date())
     findings = judge(now, found(["bulk-senders", "standards"]))
     return {one.id for one in findings if one.id in OURS and one.status in ("fail", "warn")}
@@ -47,7 +47,7 @@ FAULTS: dict[str, Callable[[], Messages]] = {
         "<news@shop.example>", "<n@shop.example>, o@shop.example"
     ),
     "BULK-ONECLICK": lambda: instead("List-Unsubscribe-Post: List", "X-Post: List"),
-    "BULK-ONECLICK-SIGNED": lambda: instead("DKIM-Signature:", "X-Signature:"),
+    "BULK-ONECLICK-SIGNED": lambda: replaced(rb"list-unsubscribe-post:", b""),
     "BULK-ONECLICK-TOKEN": lambda: replaced(rb"/u/a{8}[^\s<>]*(?=>)", b"/u/" + b"a" * 32),
     "BULK-UNSUB-LINK": lambda: page('<p hidden><a href="{{ unsubscribe_url }}">x</a></p>'),
     "BULK-LISTID": lambda: replaced(rb"List-Id: [^\r]*", b"List-Id: letter"),
