@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from mailblast import dane, mx
+from mailblast import dane, exchanger, mx
 from mailblast.destination import Line, Route
 from mailblast.errors import ConnectionFailed, EncryptionFailed, LedgerError
 from mailblast.ledger import Policies
@@ -130,7 +130,12 @@ class Direct:
         groups = mx.hosts(domain, found)
         if isinstance(groups, Unroutable):
             return groups
-        blocked = await self._blocked(domain, groups)
+        blocked = await exchanger.blocked(
+            self._resolver,
+            domain,
+            groups,
+            allow_loopback=self._outbound.allow_loopback,
+        )
         if blocked is not None:
             return blocked
         try:
@@ -143,16 +148,6 @@ class Direct:
         way = replace(way, required=self._tls_required(destination))
         self._remember(way)
         return Route(domain, destination, str(way), hosts)
-
-    async def _blocked(self, domain: str, groups: Hosts) -> Unroutable | None:
-        """Why nothing may be sent there: no host has an address that is allowed."""
-        tried: dict[str, Lookup[str]] = {}
-        for group in groups:
-            for host in group:
-                tried[host] = found = await self._resolver.addresses(host)
-                if self._allowed(found):
-                    return None
-        return mx.unreachable(domain, tried)
 
     def _allowed(self, found: Lookup[str]) -> list[str]:
         loopback = self._outbound.allow_loopback

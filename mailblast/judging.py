@@ -6,6 +6,7 @@ leave: it is honoured for whoever wrote it, tied or not, because an opt-out that
 worse than one too many (15 U.S.C. 7704(a)(4)).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from mailblast.suppression import Entry
 from mailblast.suppression.policy import against
 from mailblast.tie import Read, Sent, Tie
 
+_IN_WORDS = re.compile(r"<([^<>\s]{1,64}@[^<>\s]{1,255})>")
 MAX_TEXT = 300  # characters kept of what a mail says, beside its event
 
 # What RFC 3464 §2.3.3 has beside these: `delayed` is no end yet, and `relayed` and `expanded`
@@ -100,7 +102,7 @@ def _outcome(kind: EventKind, report: Report, sent: Sent) -> Outcome:
     What does not say for certain that the address is dead leaves it open: it is not certain
     (`Report.hard`), or said of another, to whom ours is forwarded.
     """
-    dead = report.hard and (not report.recipient or _speaks_of(report, sent))
+    dead = report.hard and _of_nobody_else(report, sent)
     return Outcome(
         kind,
         report.reason,
@@ -111,6 +113,17 @@ def _outcome(kind: EventKind, report: Report, sent: Sent) -> Outcome:
         generic=report.generic or not dead,
         to_rcpt=to_rcpt(report.text),
     )
+
+
+def _of_nobody_else(report: Report, sent: Sent) -> bool:
+    """Whether what a report says is said of our recipient.
+
+    An alias leads to several: its notice names it as the original recipient, or as the final
+    one and only in the words the one of them who is gone.
+    """
+    ours = sent.mailbox.casefold()
+    named = (report.recipient, *_IN_WORDS.findall(report.text))
+    return all(one.casefold() == ours for one in named if one)
 
 
 def _report_on(notice: Notice, sent: Sent | None) -> Report | None:

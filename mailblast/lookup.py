@@ -4,9 +4,10 @@ Rule: every record is hostile; whoever reads it bounds it.  Names are as they go
 wire, in lower case and without the last dot; what is no host name is for `mx` to refuse.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 
 class Failure(StrEnum):
@@ -57,3 +58,50 @@ class Tlsa:
     selector: int
     matching: int
     data: bytes
+
+
+Kind = Literal["MX", "A", "AAAA", "TXT", "TLSA", "PTR", "SOA"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the DNS is asked: one kind of record, under one name."""
+
+    kind: Kind
+    name: str
+
+
+T = TypeVar("T")
+
+# Finding something out in the DNS, by one who knows what to ask and cannot ask it: yields
+# questions that may be asked at once, is sent their answers in that order, returns what it
+# found.  `resolver` asks; a test answers from a table.
+Asking = Generator[tuple[Question, ...], tuple[Lookup[Any], ...], T]
+
+
+def one(kind: Kind, name: str) -> Asking[Lookup[Any]]:
+    """One question."""
+    (found,) = yield (Question(kind, name),)
+    return found
+
+
+def together(askings: "tuple[Asking[T], ...]") -> Asking[tuple[T, ...]]:
+    """Several at once: in each step all that are not done yet."""
+    done: dict[int, T] = {}
+    waiting: dict[int, tuple[Question, ...]] = {}
+    answers: dict[int, tuple[Lookup[Any], ...]] = {}
+    while len(done) < len(askings):
+        for number, asking in enumerate(askings):
+            if number in done:
+                continue
+            try:
+                told = answers.get(number)
+                waiting[number] = next(asking) if told is None else asking.send(told)
+            except StopIteration as end:
+                done[number] = end.value
+                waiting.pop(number, None)
+        if waiting:
+            found = yield tuple(each for asked in waiting.values() for each in asked)
+            rest = iter(found)
+            answers = {n: tuple(next(rest) for _ in asked) for n, asked in waiting.items()}
+    return tuple(done[number] for number in range(len(askings)))

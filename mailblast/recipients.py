@@ -62,25 +62,36 @@ class Recipients:
     """The rows of a file, which can be gone through more than once."""
 
     def __init__(self, source: "Source", separator: str, email: str) -> None:
-        self._source = source
+        self.source = source
         self._separator = separator
         self.columns = _columns(source, separator, email)
 
     def __iter__(self) -> Iterator[Row]:
         """Yield every row that is not blank; raises Problems where the file is damaged."""
+        for row, _ in self.with_text():
+            yield row
+
+    def with_text(self) -> Iterator[tuple[Row, str]]:
+        """The same rows, each with its text as it stands in the file, line end included."""
         email, width = self.columns.email, len(self.columns.names)
-        rows = islice(self._source.rows(self._separator), 1, None)
-        for number, (line, cells) in enumerate(rows, 1):
+        rows = islice(self.source.texts(self._separator), 1, None)
+        for number, (line, cells, text) in enumerate(rows, 1):
             if len(cells) != width:
                 why = f"{_cells(len(cells))} where the header has {width}"
-                yield Row(number, line, tuple(cells), None, Reason.MALFORMED_ROW, why)
+                row = Row(number, line, tuple(cells), None, Reason.MALFORMED_ROW, why)
+                yield row, text
                 continue
             found = parse(cells[email])
             if isinstance(found, Refusal):
                 why = found.why
-                yield Row(number, line, tuple(cells), None, Reason.ADDRESS_SYNTAX, why)
+                row = Row(number, line, tuple(cells), None, Reason.ADDRESS_SYNTAX, why)
             else:
-                yield Row(number, line, tuple(cells), found, None, "")
+                row = Row(number, line, tuple(cells), found, None, "")
+            yield row, text
+
+    def header(self) -> str:
+        """The text of the header, as it stands in the file."""
+        return next(text for _, _, text in self.source.texts(self._separator))
 
 
 def open_recipients(
@@ -121,12 +132,18 @@ class Source:
                 for number, line in enumerate(lines, 1):
                     yield number, line
                     lines.room = MAX_ROW
+                    lines.taken.clear()
         except (OSError, ValueError) as error:
             raise Problems([self._explain(error)]) from error
 
     def rows(self, separator: str) -> Iterator[tuple[int, list[str]]]:
         """Yield the cells of each row that is not blank, the header's too, with the number
         of the line where it starts; raises Problems."""
+        for start, cells, _ in self.texts(separator):
+            yield start, cells
+
+    def texts(self, separator: str) -> Iterator[tuple[int, list[str], str]]:
+        """The same, and the text of the row as it stands there, line end included."""
         start = 1
         try:
             with self._open() as file:
@@ -134,13 +151,23 @@ class Source:
                 reader = csv.reader(lines, delimiter=separator, strict=True)
                 for cells in reader:
                     if len(cells) > 1 or (cells and not cells[0].isspace()):
-                        yield start, cells
+                        yield start, cells, "".join(lines.taken)
                     start = reader.line_num + 1
                     lines.room = MAX_ROW
+                    lines.taken.clear()
         except csv.Error as error:
             raise Problems([self._misquoted(error, separator, start)]) from error
         except (OSError, ValueError) as error:
             raise Problems([self._explain(error)]) from error
+
+    def encoding(self) -> tuple[str, str]:
+        """How to write such a file: its codec, and the byte order mark that it begins with."""
+        with self.path.open("rb") as file:
+            head = file.read(4)
+        for codec, mark in _MARKED:
+            if self.codec in (codec, "utf-8-sig", "utf-16") and head.startswith(mark):
+                return codec, "\ufeff"
+        return self.codec.removesuffix("-sig"), ""
 
     def separator(self) -> str:
         """The one of SEPARATORS that stands most often in the first line, quotes apart."""
@@ -214,6 +241,7 @@ class _Lines:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self.room = MAX_ROW
+        self.taken: list[str] = []  # since the reader of rows emptied it
 
     def __iter__(self) -> Iterator[str]:
         readline = self._file.readline
@@ -226,6 +254,7 @@ class _Lines:
                 raise _Damage(f"a row of more than {MAX_ROW:,} characters", number)
             if "\0" in line:
                 raise _Damage("a NUL byte; this is not a text file", number)
+            self.taken.append(line)
             yield line
 
 
@@ -255,6 +284,11 @@ def _codec(path: Path, encoding: str) -> str:
     return _ZEROS.get(bytes(map(bool, head)), "utf-8-sig")
 
 
+_MARKED = (
+    ("utf-8", codecs.BOM_UTF8),
+    ("utf-16-le", codecs.BOM_UTF16_LE),
+    ("utf-16-be", codecs.BOM_UTF16_BE),
+)
 _ZEROS = {b"\1\0\1\0": "utf-16-le", b"\0\1\0\1": "utf-16-be"}
 
 

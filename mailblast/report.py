@@ -161,12 +161,12 @@ def export_rejected(ledger: Ledger, run: Run, path: Path) -> int:
     """
     with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*map(_harmless, run.header), "reason", "explanation"])
+        writer.writerow([*map(harmless, run.header), "reason", "explanation"])
         count = 0
         for row, why in rejected(ledger, run):
             # A row with too few cells is filled up: the reason stands in its own column.
             padded = [*row.cells, *[""] * (len(run.header) - len(row.cells))]
-            writer.writerow([*map(_harmless, padded), row.reason, _harmless(why)])
+            writer.writerow([*map(harmless, padded), row.reason, harmless(why)])
             count += 1
     return count
 
@@ -178,5 +178,6 @@ def rejected(ledger: Ledger, run: Run) -> Iterator[tuple[Delivery, str]]:
         yield one, last[0].text if last else ""
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet runs as a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell

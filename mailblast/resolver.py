@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import dns.asyncresolver
 import dns.edns
@@ -24,7 +24,7 @@ import dns.rdatatype
 import dns.resolver
 
 from mailblast.errors import UserError
-from mailblast.lookup import Failure, Lookup, Mx, Tlsa
+from mailblast.lookup import Asking, Failure, Kind, Lookup, Mx, Question, Tlsa
 from mailblast.mx import merged
 
 AT_ONCE = 100  # questions on their way
@@ -38,7 +38,8 @@ LIFETIME, ATTEMPT = 12.0, 3.0
 # Larger answers come in fragments, or over TCP (DNS flag day 2020).
 PAYLOAD = 1232
 
-Kind = Literal["MX", "A", "AAAA", "TXT", "TLSA"]
+T = TypeVar("T")
+
 _Key = tuple[str, Kind]
 
 
@@ -56,6 +57,8 @@ class Resolver:
         self._kept: OrderedDict[_Key, tuple[float, Lookup[Any]]] = OrderedDict()
         self._asked: dict[_Key, asyncio.Task[Lookup[Any]]] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        # Why, as long as nothing was answered at all, not even that there is nothing.
+        self.silent: Failure | None = Failure.TIMEOUT
 
     async def mx(self, domain: str) -> Lookup[Mx]:
         """The MX records of a domain."""
@@ -74,6 +77,21 @@ class Resolver:
     async def tlsa(self, host: str, port: int) -> Lookup[Tlsa]:
         """The TLSA records of a service."""
         return await self._look_up(f"_{port}._tcp.{host}", "TLSA")
+
+    async def ask(self, question: Question) -> Lookup[Any]:
+        """One question, of any kind."""
+        return await self._look_up(question.name, question.kind)
+
+    async def find(self, asking: Asking[T]) -> T:
+        """What comes of an `Asking`, its questions being asked."""
+        try:
+            questions = next(asking)
+            while True:
+                answers = await asyncio.gather(*map(self.ask, questions))
+                questions = asking.send(tuple(answers))
+        except StopIteration as end:
+            found: T = end.value
+            return found
 
     async def _look_up(self, name: str, kind: Kind) -> Lookup[Any]:
         key = (name.lower(), kind)
@@ -97,6 +115,10 @@ class Resolver:
     async def _ask(self, key: _Key) -> Lookup[Any]:
         async with self._at_once:
             found = await _answer(self._resolver, *key)
+        if found.failure is None or not found.failure.transient:
+            self.silent = None
+        elif self.silent:
+            self.silent = found.failure
         if not self._trusted:
             found = replace(found, secure=False)
         self._kept[key] = time.monotonic() + found.ttl, found
@@ -213,6 +235,14 @@ def _tlsa(record: Any) -> Tlsa:
     return Tlsa(record.usage, record.selector, record.mtype, bytes(record.cert))
 
 
+def _pointer(record: Any) -> str:
+    return _name(record.target)
+
+
+def _primary(record: Any) -> str:
+    return _name(record.mname)
+
+
 def _address(record: Any) -> str:
     return str(record.address)
 
@@ -223,4 +253,6 @@ _READ: dict[Kind, Callable[[Any], Any]] = {
     "AAAA": _address,
     "TXT": _text,
     "TLSA": _tlsa,
+    "PTR": _pointer,
+    "SOA": _primary,
 }

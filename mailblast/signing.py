@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
-from mailblast.errors import UserError
+from mailblast.errors import Refusal, UserError
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
 Fields = Sequence[tuple[str, bytes]]
@@ -51,6 +51,14 @@ class Unsigned(NamedTuple):
     hashed: bytes
 
 
+class PublicHalf(NamedTuple):
+    """A public key: `kind` is the k= of its record, `octets` its one canonical form."""
+
+    kind: Literal["rsa", "ed25519"]
+    bits: int
+    octets: bytes
+
+
 class Signer:
     """One private key, and the name under which its public half is published."""
 
@@ -77,6 +85,11 @@ class Signer:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         return f"v=DKIM1; k=rsa; p={_base64(der)}"
+
+    @property
+    def public(self) -> PublicHalf:
+        """The public half of the key."""
+        return _half(self._key.public_key())
 
     def sign(self, fields: Fields, body: bytes, at: int) -> bytes:
         """The DKIM-Signature field for a message, with its CRLF, to be put on top.
@@ -182,6 +195,33 @@ def new_key(algorithm: Algorithm) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def public_half(kind: str, data: str) -> PublicHalf | Refusal:
+    """The public key in a record: its k= and its p= (RFC 6376 §3.6.1, RFC 8463 §4).
+
+    An RSA key stands there as SubjectPublicKeyInfo or as RSAPublicKey: the RFC says the
+    second and shows the first, and verifiers take both.
+    """
+    try:
+        raw = base64.b64decode("".join(data.split()), validate=True)
+        if kind == "ed25519":
+            return _half(ed25519.Ed25519PublicKey.from_public_bytes(raw))
+        key = serialization.load_der_public_key(raw)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return Refusal(f"p= is no {kind} key")
+    return (
+        _half(key) if isinstance(key, rsa.RSAPublicKey) else Refusal(f"p= is no {kind} key")
+    )
+
+
+def _half(key: rsa.RSAPublicKey | ed25519.Ed25519PublicKey) -> PublicHalf:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return PublicHalf("ed25519", 256, key.public_bytes_raw())
+    der = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return PublicHalf("rsa", key.key_size, der)
 
 
 def verify(message: bytes, name: str, record: str) -> bool:

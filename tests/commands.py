@@ -49,9 +49,13 @@ source = "signup"
 CANSPAM-ADDRESS-FORM = { by = "Ada Lovelace", on = %s, digest = "c738ea21825a5c4e" }
 [message]
 subject = "News for {{ name }}"
+[check]
+dns = false
 [unsubscribe]
 url = "https://u.shop.example/u"
 mailto = "leave@shop.example"
+[check]
+dns = false
 """ % (date.today() - timedelta(days=2))
 SANDBOX = """\
 [delivery]

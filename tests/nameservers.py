@@ -3,8 +3,8 @@
     with Nameservers({"a.example": "@ MX 10 mx\nmx A 127.0.3.1"}, signed={"a.example"}) as dns:
         …                                        dns.resolver == "127.0.0.1:…"
 
-Both listen on loopback only, on ports that were free, and ask nobody else: what is not in a
-zone under `example` does not exist.  A zone in `signed` is signed with DNSSEC, and Unbound
+Both listen on loopback only, on ports that were free, and ask nobody else: what is in no
+zone does not exist.  A zone in `signed` is signed with DNSSEC, and Unbound
 trusts its key; one in `forged` is too, and changed after that.
 """
 
@@ -65,9 +65,8 @@ server:
   num-threads: 1
   ede: yes
   {anchors}
-stub-zone:
-  name: "example"
-  stub-addr: 127.0.0.1@{upstream}
+  {opened}
+{stubs}
 remote-control:
   control-enable: no
 """
@@ -133,7 +132,17 @@ class Nameservers:
             home=self.home,
             upstream=self._upstream,
             anchors="\n  ".join(f'trust-anchor: "{one}"' for one in self._anchors),
+            # Unbound knows by itself that there is nothing in the reverse of test networks.
+            opened="\n  ".join(f'local-zone: "{one}" nodefault' for one in self._tops()),
+            stubs="".join(
+                f'stub-zone:\n  name: "{one}"\n  stub-addr: 127.0.0.1@{self._upstream}\n'
+                for one in self._tops()
+            ),
         )
+
+    def _tops(self) -> list[str]:
+        """What Unbound asks NSD for: `example`, and zones that are not below it."""
+        return [one for one in self._zones if not one.endswith(".example")]
 
     def _zone(self, origin: str, records: str) -> str:
         zone = dns.zone.from_text(_HEAD + records, f"{origin}.", relativize=False)

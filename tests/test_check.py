@@ -36,9 +36,10 @@ REAL = relay(9, 1)  # nobody listens there; what is refused never gets so far
 
 
 def test_every_rule_is_in_the_book():
-    """159 rules, those of the standard work that this one was written from; content is ours."""
-    theirs = [rule for rule in book.rules().values() if rule.chapter != "Content"]
-
+    """159 rules, those of the standard work that this one was written from, and some of ours."""
+    ours = {"DNS-BLOCKLIST", "DNS-MTASTS"}
+    rules = book.rules().values()
+    theirs = [one for one in rules if one.chapter != "Content" and one.id not in ours]
     assert len(theirs) == 159
     if RULES.exists():
         wanted = re.findall(
@@ -46,7 +47,7 @@ def test_every_rule_is_in_the_book():
             RULES.read_text(encoding="utf-8"),
             re.MULTILINE,
         )
-        assert wanted[1:] == [(rule.id, rule.level) for rule in theirs]
+        assert wanted[1:] == [(one.id, one.level) for one in theirs]
 
 
 @pytest.mark.parametrize("rule", book.rules().values(), ids=lambda rule: rule.id)
@@ -231,7 +232,8 @@ def acme(tmp_path: Path) -> dict[str, str]:
 
 def test_a_company_adds_its_own_pack(tmp_path: Path, acme: dict[str, str]) -> None:
     """It is found by its entry point, named in [check], explained, and stands beside ours."""
-    letter(tmp_path, PEOPLE, delivery=REAL + '[check]\npacks = ["can-spam", "acme"]\n')
+    packs = '[check]\npacks = ["can-spam", "acme"]\n'
+    letter(tmp_path, PEOPLE, campaign_toml=SETTINGS.replace("[check]\n", packs) + REAL)
     ended = ok(tmp_path, "check", "letter", env=acme, program=PROGRAM, status=4)
 
     assert "FAIL ACME-FROM" in ended.out
@@ -268,7 +270,7 @@ def test_ready(tmp_path: Path) -> None:
     done = ok(tmp_path, "check", "letter")
 
     assert "attested CANSPAM-ADDRESS-FORM" in done.out
-    assert "FAIL" not in done.out
+    assert "  FAIL" not in done.out
     assert done.out.rstrip().endswith("Ready: mailblast send letter")
     assert not (tmp_path / ".mailblast").exists()
 

@@ -160,12 +160,29 @@ def test_what_a_bounce_counts_as(meaning, hard, counted):
     assert fact.against == counted
 
 
-def test_what_is_said_of_somebody_else():
-    """That the address to which ours is forwarded does not exist is not said of ours."""
-    told = replace(report("failed", "x@y.example", meaning=DEAD), hard=True)
+@pytest.mark.parametrize(
+    ("final", "original", "text", "counted"),
+    [
+        (
+            "anna@example.net",
+            "",
+            "550 5.1.1 <Anna@example.net>: user unknown",
+            "nonexistent",
+        ),
+        ("", "anna@example.net", "550 5.1.1 user unknown", "nonexistent"),
+        ("x@y.example", "", "550 5.1.1 user unknown", "permanent"),
+        ("x@y.example", "anna@example.net", "550 5.1.1 user unknown", "permanent"),
+        ("anna@example.net", "", "550 5.1.1 <x@y.example>: user unknown", "permanent"),
+    ],
+)
+def test_what_is_said_of_somebody_else(final, original, text, counted):
+    """That one of those is gone to whom ours is forwarded is not said of ours."""
+    told = replace(
+        report("failed", final, meaning=DEAD), hard=True, original=original, text=text
+    )
     (fact,) = judged(Read(Notice(Kind.BOUNCE, (told,))), STRONG, DIGEST, NOW).facts
 
-    assert fact.against == "permanent"
+    assert fact.against == counted
 
 
 def test_what_a_complaint_counts_as():

@@ -70,13 +70,11 @@ OTHERWISE = {
     },
 }
 # Whose addresses are proven to be dead, and at which hosts.  Exim's and OpenSMTPD's words for
-# somebody unknown are also their words for other things; and where a notice names only the
-# one to whom mail was forwarded, it does not say that the address in the list is dead.
+# somebody unknown are also their words for other things; and what is said of the one to whom
+# mail was forwarded does not say that the address in the list is dead.
 DEAD = {
     "nobody.here@{}": ("postfix", "sendmail"),
     "ghost@backup.{}": tuple(HOSTS),
-    "moved@{}": ("postfix", "exim", "sendmail"),
-    "twice@{}": ("postfix", "opensmtpd", "sendmail"),
 }
 
 

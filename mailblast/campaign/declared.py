@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from mailblast.campaign import forms
+from mailblast.campaign import forms, ip
 from mailblast.campaign.forms import Form, Key, choice, listed, matching
 from mailblast.errors import Refusal
 
@@ -49,6 +49,11 @@ class Declared:
     wireless_domains: Path | None
     spam: "SpamFilter | None"
     attested: Mapping[str, Attestation]
+    dns: bool
+    sending_addresses: tuple[str, ...]
+    spf_include: str | None
+    dnsbl: tuple[str, ...]
+    dnsbl_domains: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,8 @@ PACKS = listed(
     least=1,
 )
 
+_ZONES = listed(forms.DOMAIN, "a list of domains")
+
 KEYS = (
     Key(
         "sender",
@@ -206,6 +213,44 @@ KEYS = (
         "A spam filter that runs already, to be asked what it thinks of a few messages. If it "
         "runs on another host, these messages leave this machine.",
         otherwise="none is asked",
+    ),
+    Key(
+        "check",
+        "dns",
+        forms.FLAG,
+        "Whether the DNS is asked what is published for your domains and addresses. "
+        "`--no-dns` does without once.",
+        True,
+    ),
+    Key(
+        "check",
+        "sending_addresses",
+        ip.ADDRESSES,
+        "The addresses from which your mail reaches the world: yours, or your relay's. "
+        'With via = "direct" those in `source` count without being named here.',
+        [],
+    ),
+    Key(
+        "check",
+        "spf_include",
+        forms.DOMAIN,
+        "The domain that your relay's operator wants included in your SPF record.",
+        otherwise="none",
+    ),
+    Key(
+        "check",
+        "dnsbl",
+        _ZONES,
+        "The block lists that are asked for your sending addresses (RFC 5782), as "
+        "zen.spamhaus.org.",
+        [],
+    ),
+    Key(
+        "check",
+        "dnsbl_domains",
+        _ZONES,
+        "The block lists that are asked for your domains, as dbl.spamhaus.org.",
+        [],
     ),
     Key(
         ATTEST,

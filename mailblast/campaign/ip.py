@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_address
 
-from mailblast.campaign.forms import Form
+from mailblast.campaign.forms import MAX_ITEMS, Form
 from mailblast.errors import Refusal
 
 _WITH_PORT = re.compile(r"([0-9.]+|\[[^\]]+\]):([0-9]{1,5})", re.ASCII)
@@ -35,6 +35,14 @@ def _resolver(value: object) -> str | Refusal:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def _addresses(value: object) -> tuple[str, ...] | Refusal:
+    if not isinstance(value, list) or len(value) > MAX_ITEMS:
+        return ADDRESSES.refuse()
+    taken = tuple(dict.fromkeys(address for one in value if (address := _ip(one))))
+    return taken if len(taken) == len(value) else ADDRESSES.refuse()
+
+
+ADDRESSES = Form("a list of IP addresses, each once", _addresses)
 SOURCES = Form("a list of IP addresses, at most one of each family", _sources)
 RESOLVER = Form(
     'an IP address, with or without a port: "127.0.0.1", "127.0.0.1:5353", "[::1]:53"',

@@ -254,7 +254,7 @@ KEYS = (
         "delivery",
         "resolver",
         ip.RESOLVER,
-        'The DNS resolver to ask, for via = "direct".',
+        'The DNS resolver to ask: with via = "direct", and by `mailblast check`.',
         otherwise="the system's",
     ),
     Key(

@@ -17,13 +17,8 @@ from mailblast.check.finding import Level
 
 # In the order in which they are shown.
 CHAPTERS = (
-    "canspam",
-    "bulk",
-    "standards",
-    "content",
-    "jurisdictions",
-    "autoreply",
-    "bounces",
+    *("canspam", "bulk", "standards", "content"),
+    *("jurisdictions", "autoreply", "bounces", "dns"),
 )
 
 NOTHING_TO_DO = "Nothing to do: mailblast sees to it."

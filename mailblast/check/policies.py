@@ -8,10 +8,14 @@ from functools import partial
 from importlib.resources import files
 
 from mailblast.check import (
+    alignment,
     body,
     consent,
     deadlines,
+    envelope,
     header,
+    hosts,
+    hygiene,
     identity,
     links,
     listheader,
@@ -19,8 +23,11 @@ from mailblast.check import (
     rendering,
     scope,
     sender,
+    signature,
     spam,
+    standing,
     subject,
+    volume,
     wayout,
 )
 from mailblast.check.pack import Check, Pack, read_pack
@@ -33,7 +40,14 @@ CHECKS: dict[str, Check] = {
     **consent.CHECKS,
     **identity.CHECKS,
     **deadlines.CHECKS,
+    **hygiene.CHECKS,
     **rendering.CHECKS,
+    **volume.CHECKS,
+    **envelope.CHECKS,
+    **signature.CHECKS,
+    **alignment.CHECKS,
+    **hosts.CHECKS,
+    **standing.CHECKS,
     **header.CHECKS,
     **listheader.CHECKS,
     **mime.CHECKS,

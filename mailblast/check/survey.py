@@ -88,6 +88,10 @@ class Survey:
             self._authorisations[domain] += 1
         self._telling.take(row)
 
+    def domains(self) -> Mapping[str, Seen]:
+        """The domains so far."""
+        return self._domains
+
     def telling(self) -> Iterator[tuple[str, Row]]:
         """The rows to try out, each with why; no row twice."""
         return self._telling.chosen()

@@ -25,9 +25,11 @@ from mailblast.cli.destinations import destinations
 from mailblast.cli.explain import explain
 from mailblast.cli.history import bounces_list, bounces_show, bounces_undo
 from mailblast.cli.importing import status_for_mta
+from mailblast.cli.lists import lists
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
 from mailblast.cli.sending import send
+from mailblast.cli.zone import dns
 from mailblast.errors import MailblastError
 from mailblast.terminal import Screen
 
@@ -91,6 +93,7 @@ for command in (
         init,
         preview,
         check,
+        dns,
         send,
         report,
         show,
@@ -98,6 +101,7 @@ for command in (
         explain,
         destinations,
         unsubscribe,
+        lists,
     ),
     keys,
 ):

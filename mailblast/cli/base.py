@@ -18,6 +18,7 @@ from mailblast.send.prepare import REHEARSAL
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."
 )
+no_dns_option = click.option("--no-dns", is_flag=True, help="Ask the DNS nothing.")
 rehearsal_option = click.option(
     "--rehearsal", is_flag=True, help="Of the last rehearsal, not of real sendings."
 )
@@ -28,6 +29,7 @@ workspace_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Work in this workspace instead of that of the current directory.",
 )
+no_dns_option = click.option("--no-dns", is_flag=True, help="Ask the DNS nothing.")
 
 
 @contextmanager
@@ -54,6 +56,20 @@ def opened(
     ledger = Ledger(state, patience)
     try:
         yield workspace, ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def ledger_if_there(workspace: Path) -> Iterator[Ledger | None]:
+    """The workspace's ledger, if there is one: a look begins none."""
+    state = workspace / STATE
+    if not (state / "ledger.db").exists():
+        yield None
+        return
+    ledger = Ledger(state)
+    try:
+        yield ledger
     finally:
         ledger.close()
 

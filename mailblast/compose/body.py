@@ -33,10 +33,13 @@ def encode(text: str) -> tuple[str, bytes]:
     lines = text.split("\n")
     longest = max(map(len, lines))
     quoted = b"\r\n".join(map(_remembered if longest <= REMEMBERED else _line, lines))
+    if text.isascii():
+        plain = len(quoted) == len(text) + len(lines) - 1  # nothing had to be quoted
+        if plain or (longest <= 78 and _is_seven_bit(text)):
+            return "7bit", text.replace("\n", "\r\n").encode()
+        return "quoted-printable", quoted
     raw = text.replace("\n", "\r\n").encode()
-    if len(quoted) == len(raw) or (longest <= 78 and _is_seven_bit(text)):
-        return "7bit", raw
-    if not text.isascii() and len(quoted) > len(raw) * 4 // 3 + len(raw) // 57:
+    if len(quoted) > len(raw) * 4 // 3 + len(raw) // 57:
         return "base64", base64_lines(raw)
     return "quoted-printable", quoted
 

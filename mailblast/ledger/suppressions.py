@@ -24,11 +24,12 @@ from sqlalchemy import (
     update,
 )
 
+from mailblast.address import Address
 from mailblast.event import Against
 from mailblast.ledger.database import Database
 from mailblast.ledger.tables import deliveries, events, suppressions
 from mailblast.reason import Reason
-from mailblast.suppression import Entry
+from mailblast.suppression import Entry, keys
 
 WORKSPACE = ""  # the scope of an entry that binds every campaign
 
@@ -87,6 +88,22 @@ class Suppressions:
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(suppressions.c.id))
             return [_suppression(row) for row in rows]
+
+    def standing(
+        self, addresses: Iterable[Address], scope: str = WORKSPACE
+    ) -> dict[str, str]:
+        """Which of these must not be mailed now: the key of each, and its entry's reason."""
+        with self._database.reading() as connection:
+            if not any_listed(connection):
+                return {}
+            theirs = {address.key: keys(address) for address in addresses}
+            every = [key for some in theirs.values() for key in some]
+            found = listed(connection, every, scope)
+        return {
+            address: next(found[key] for key in some if key in found)
+            for address, some in theirs.items()
+            if not found.keys().isdisjoint(some)
+        }
 
     def all(self) -> Iterator[Suppression]:
         """The workspace's list, in the order of entry; streamed."""

@@ -5,7 +5,7 @@ asks the DNS or the web is gathered here too, beside the list and the ledger, an
 rules as a group of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mailblast.campaign import Campaign
 from mailblast.campaign.declared import SpamFilter
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
+from mailblast.check.census import Hygiene, Mailable
 from mailblast.check.facts import (
     History,
     Listed,
@@ -21,14 +22,24 @@ from mailblast.check.facts import (
     TriedOut,
     WirelessDomains,
 )
+from mailblast.check.signature import OwnKey
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
+from mailblast.keys import key_path, read_key
 from mailblast.ledger import Ledger
-from mailblast.preflight.listed import messages, surveyed
+from mailblast.preflight.hygiene import looked_over
+from mailblast.preflight.listed import messages
+from mailblast.preflight.mailable import mailable
 from mailblast.preflight.packs import found
+from mailblast.preflight.published import published
+from mailblast.signing import Signer
 from mailblast.spamfilter import scores
+from mailblast.zone import Entry, entries
 
-__all__ = ["gathered", "preflight", "surveyed"]
+__all__ = ["gathered", "looked_over", "mailable", "own_key", "preflight", "zone_of"]
+
+
+NOTHING: Mapping[type, object] = {}
 
 
 def preflight(
@@ -37,19 +48,24 @@ def preflight(
     ledger: Ledger | None,
     survey: Survey | Refusal,
     packs: Sequence[str] = (),
+    more: Mapping[type, object] = NOTHING,
 ) -> list[Finding]:
     """How a campaign stands with every rule of its packs, or of those named here.
 
     `ledger` is None where nothing was sent yet; `survey` a Refusal where nobody went through
-    the list.  Raises UserError for a pack that is not there, and for what is wrong with the
-    templates.
+    the list; `more` has groups of facts that were gathered with it.  Raises UserError for a
+    pack that is not there, and for what is wrong with the templates.
     """
     policies = found(packs or campaign.declared.packs)
-    return judge(gathered(campaign, workspace, ledger, survey), policies)
+    return judge(gathered(campaign, workspace, ledger, survey, more), policies)
 
 
 def gathered(
-    campaign: Campaign, workspace: Path, ledger: Ledger | None, survey: Survey | Refusal
+    campaign: Campaign,
+    workspace: Path,
+    ledger: Ledger | None,
+    survey: Survey | Refusal,
+    more: Mapping[type, object] = NOTHING,
 ) -> Facts:
     """All facts, as of today."""
     manifest = manifest_of(campaign)
@@ -68,12 +84,42 @@ def gathered(
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
         SpamScores: _scores(campaign.declared.spam, composed),
+        OwnKey: own_key(campaign, workspace),
+        **published(campaign),
+        Hygiene: _LEFT_TO_CHECK,
+        Mailable: _LEFT_TO_CHECK,
+        **more,
     }
+    return Facts(_today(), campaign, manifest.message_digest, groups)
+
+
+def zone_of(campaign: Campaign, workspace: Path) -> tuple[Entry, ...]:
+    """What is to stand in the DNS, beside what stands there: it is asked, whoever asks."""
+    groups = {OwnKey: own_key(campaign, workspace), **published(campaign, bidden=True)}
+    return entries(Facts(_today(), campaign, "", groups))
+
+
+def _today() -> date:
     # The user's own day: an attestation of this morning is not of the future.
-    today = datetime.now().astimezone().date()
-    return Facts(today, campaign, manifest.message_digest, groups)
+    return datetime.now().astimezone().date()
 
 
+def own_key(campaign: Campaign, workspace: Path) -> OwnKey | Refusal:
+    """The public half of the key that signs; a look makes none."""
+    key = campaign.dkim
+    if key is None:
+        return Refusal("mailblast does not sign: there is no [dkim]")
+    path = key_path(key, workspace)
+    if not path.exists():
+        hint = f"mailblast keys new {key.domain} --selector {key.selector}"
+        return Refusal(f"there is no private key yet: {hint}")
+    pem = read_key(path, key)
+    signer = Signer(pem, key.domain, key.selector, key.algorithm)
+    return OwnKey(signer.public, signer.record())
+
+
+# `send` reads the list while it enrols it, and sets aside what these rules warn of.
+_LEFT_TO_CHECK = Refusal("mailblast check looks at this, and send does not")
 _NOTHING_SENT = Refusal("nothing was sent from here yet")
 
 

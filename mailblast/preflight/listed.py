@@ -5,7 +5,7 @@ import email.policy
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from email.message import MIMEPart
 from pathlib import Path
 
@@ -24,26 +24,33 @@ TOLD_EVERY = 5_000  # rows
 Told = Callable[[str, int, int | None], None]  # a stage, how far, of how many
 
 
-def surveyed(campaign: Campaign, told: Told) -> Survey:
-    """Go through the list once.
+def read(campaign: Campaign, told: Told) -> tuple[Survey, Iterator[Row]]:
+    """The list of a campaign, as rows that are counted in the survey as they are read.
 
-    Raises UserError for one that cannot be read, or in which nobody can be mailed.
+    Raises UserError for a list that cannot be read, now or while it is gone through, and at
+    its end for one in which nobody can be mailed.
     """
     settings = campaign.recipients
     recipients = open_recipients(
         settings.file, email=settings.email, encoding=settings.encoding
     )
     survey = Survey(recipients.columns)
+    return survey, _watched(survey, recipients, settings.file.name, told)
+
+
+def _watched(
+    survey: Survey, recipients: Iterable[Row], file: str, told: Told
+) -> Iterator[Row]:
     number, bad = 0, None
     for number, row in enumerate(survey.over(recipients), 1):
         bad = bad or (row if row.address is None else None)
+        yield row
         if number % TOLD_EVERY == 0:
             told("looking at the list", number, None)
     told("looking at the list", number, number)
     if not any(survey.telling()):
-        first = f"{settings.file.name}:{bad.line}: {bad.why}" if bad else "it has no rows"
+        first = f"{file}:{bad.line}: {bad.why}" if bad else "it has no rows"
         raise UserError("nobody in the list can be mailed", first)
-    return survey
 
 
 def messages(

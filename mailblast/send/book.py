@@ -14,7 +14,7 @@ from mailblast.campaign import Policy
 from mailblast.compose import Due, Message
 from mailblast.destination import Line, Route
 from mailblast.disposition import Outcome
-from mailblast.event import Event, EventKind
+from mailblast.event import Against, Event, EventKind
 from mailblast.ledger import Ledger, Run, Struck, keys_of, suppression_reason
 from mailblast.reason import Reason
 from mailblast.schedule import next_attempt
@@ -123,7 +123,7 @@ class Book:
             host,
             tls,
             later,
-            against=against(replace(outcome, kind=kind)),
+            against=_against(outcome, kind),
         )
         self.commit.note(fact)
         self.tally.happened(destination, kind)
@@ -162,3 +162,8 @@ class Book:
         if later is not None:
             self.on_later(due.domain, later)
         return later
+
+
+def _against(outcome: Outcome, kind: EventKind) -> Against | None:
+    """What it counts as against the address; nearly all are accepted and count as nothing."""
+    return None if kind is EventKind.ACCEPTED else against(replace(outcome, kind=kind))

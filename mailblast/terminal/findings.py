@@ -3,11 +3,14 @@
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from mailblast.check import Finding, Level, Pack, Status
 from mailblast.check.book import Rule, Where
+from mailblast.clean import DISPOSABLE, ROLE, Cleaned
+from mailblast.reason import Reason
 from mailblast.terminal import Screen
-from mailblast.terminal.words import counted, visible
+from mailblast.terminal.words import counted, number, visible
 
 STYLE = {
     Status.FAIL: "red",
@@ -29,6 +32,19 @@ WHERE = {
     Where.UNSUBSCRIBE: "by the suppression list",
     Where.WEB: "by the unsubscribe endpoint",
     Where.NOWHERE: "not yet enforced",
+}
+
+GONE = {
+    Reason.ADDRESS_SYNTAX: "no good address",
+    Reason.MALFORMED_ROW: "not as many cells as the header",
+    Reason.DUPLICATE: "the address stands above already",
+    Reason.UNSUBSCRIBED: "on the suppression list",
+    Reason.COMPLAINT: "on the suppression list",
+    Reason.HARD_BOUNCE: "on the suppression list",
+    Reason.LISTED: "on the suppression list",
+    Reason.DOMAIN_INVALID: "the domain takes no mail",
+    DISPOSABLE: "a mailbox for an hour",
+    ROLE: "a job and no person",
 }
 
 WIDEST = 92
@@ -157,3 +173,30 @@ def explained(rule: Rule) -> Iterator[str]:
         yield f"Says: {rule.message}"
     if rule.fix:
         yield f"To do: {rule.fix}"
+
+
+def show_cleaned(
+    screen: Screen,
+    file: str,
+    out: Path,
+    reasons: Path | None,
+    cleaned: Cleaned,
+    *,
+    scrubbed: bool,
+) -> None:
+    """What was taken out of a list, and why."""
+    screen.say(f"{counted(cleaned.kept, 'row')} of {number(cleaned.rows)} went to {out}.")
+    for reason, rows in cleaned.gone.most_common():
+        screen.say(f"  {number(rows):>9}  {reason}: {GONE.get(reason, '')}".rstrip(": "))
+    if reasons is not None:
+        screen.say(f"The rows that were taken out are in {reasons}.")
+    elif cleaned.gone:
+        screen.say("--reasons FILE writes them with their lines.")
+    if not scrubbed:
+        screen.say("No suppression list was looked at: nothing was sent from here yet.")
+    if cleaned.mistyped.rows:
+        many = counted(cleaned.mistyped.rows, "address", "addresses")
+        first = ", ".join(f"{file}:{line} {what}" for line, what in cleaned.mistyped.first)
+        _paragraph(
+            screen, f"Kept, and worth a look: {many} that may be mistyped ({first}).", ""
+        )

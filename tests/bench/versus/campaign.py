@@ -20,6 +20,8 @@ postal_address = ["Example Letters", "1 Main Street", "Springfield, IL 62701"]
 source = "signup"
 [attest]
 CANSPAM-ADDRESS-FORM = {{ by = "The bench", on = 2020-01-01, digest = "8086eb6d26fd28c9" }}
+[check]
+dns = false
 [message]
 subject = "{{{{ first_name }}}}, the winter programme"
 [unsubscribe]

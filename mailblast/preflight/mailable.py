@@ -1,0 +1,100 @@
+"""Which domains of a list take mail: the DNS is asked, and no mail server.
+
+A server that is asked for addresses without mail to follow takes that for an attack ("namespace
+mining", Microsoft's SC-002), so nothing here ever speaks to one.  Each domain is asked for once,
+AT_ONCE of them at a time, and hosts that many domains share once for all.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from mailblast.campaign import Campaign
+from mailblast.check.census import Mailable
+from mailblast.check.survey import Survey
+from mailblast.errors import Refusal, UserError
+from mailblast.exchanger import unroutable
+from mailblast.mx import Unroutable
+from mailblast.preflight.listed import Told
+from mailblast.resolver import AT_ONCE, Resolver
+
+FIRST = 500  # domains that `check` looks up by itself: some seconds
+TOLD_EVERY = 100  # domains
+SILENT = 20  # domains of which none gave an answer: then nobody answers here
+
+NOT_ASKED = Refusal("the DNS was not asked: --no-dns, or dns = false in [check]")
+PRACTICE = Refusal("practice asks no DNS")
+
+
+def mailable(
+    campaign: Campaign, survey: Survey, told: Told, *, every: bool
+) -> Mailable | Refusal:
+    """What the DNS says of the domains of a campaign's list: of those with most rows, or of
+    `every` one."""
+    if campaign.delivery.via == "sandbox":
+        return PRACTICE
+    if not campaign.declared.dns:
+        return NOT_ASKED
+    try:
+        resolver = Resolver(campaign.delivery.resolver)
+    except UserError as error:
+        return Refusal(f"the DNS was not asked: {error}")
+    rows = {domain: seen.rows for domain, seen in survey.domains().items()}
+    most = sorted(rows, key=lambda domain: -rows[domain])
+    asked = most if every else most[:FIRST]
+    try:
+        found = look_up(
+            asked, resolver, told, allow_loopback=campaign.delivery.allow_loopback
+        )
+    except UserError as error:
+        return Refusal(str(error))
+    return Mailable(
+        domains=len(rows),
+        asked=len(asked),
+        unanswered=sum(not one.permanent for one in found.values()),
+        dead={domain: one.why for domain, one in found.items() if one.permanent},
+    )
+
+
+def look_up(
+    domains: Iterable[str], resolver: Resolver, told: Told, *, allow_loopback: bool = False
+) -> Mapping[str, Unroutable]:
+    """Those of the domains that mail cannot reach, or of which the DNS gives no answer.
+
+    Raises UserError where it answers nothing at all.
+    """
+    return asyncio.run(_Search(resolver, told, allow_loopback).over(tuple(domains)))
+
+
+class _Search:
+    """Looking up many domains."""
+
+    def __init__(self, resolver: Resolver, told: Told, allow_loopback: bool) -> None:
+        self._resolver, self._told = resolver, told
+        self._allow_loopback = allow_loopback
+        self._found: dict[str, Unroutable] = {}
+        self._done = self._answered = 0
+
+    async def over(self, domains: tuple[str, ...]) -> Mapping[str, Unroutable]:
+        todo = iter(domains)  # from which every worker takes the next
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_ONCE, len(domains))):
+                group.create_task(self._work(todo, len(domains)))
+        if domains and not self._answered:
+            raise UserError("the DNS answers nothing", "is this machine online?")
+        if domains:
+            self._told("looking up domains", self._done, self._done)
+        return self._found
+
+    async def _work(self, todo: Iterable[str], total: int) -> None:
+        for domain in todo:
+            if self._done >= SILENT and not self._answered:
+                return
+            found = await unroutable(
+                self._resolver, domain, allow_loopback=self._allow_loopback
+            )
+            self._done += 1
+            self._answered += found is None or found.permanent
+            if found is not None:
+                self._found[domain] = found
+            if self._done % TOLD_EVERY == 0:
+                self._told("looking up domains", self._done, total)
