@@ -36,17 +36,18 @@ REAL = relay(9, 1)  # nobody listens there; what is refused never gets so far
 
 
 def test_every_rule_is_in_the_book():
-    """159 rules, those of the standard work that this one was written from, and two more."""
-    ours = {rule.id: rule.level for rule in book.rules().values()}
-    assert len(ours) == 161
-    del ours["DNS-BLOCKLIST"], ours["DNS-MTASTS"]
+    """159 rules, those of the standard work that this one was written from, and some of ours."""
+    ours = {"DNS-BLOCKLIST", "DNS-MTASTS"}
+    rules = book.rules().values()
+    theirs = [one for one in rules if one.chapter != "Content" and one.id not in ours]
+    assert len(theirs) == 159
     if RULES.exists():
         wanted = re.findall(
             r"^#### ([A-Z0-9-]+) +\| (\w+) ",
             RULES.read_text(encoding="utf-8"),
             re.MULTILINE,
         )
-        assert wanted[1:] == list(ours.items())
+        assert wanted[1:] == [(one.id, one.level) for one in theirs]
 
 
 @pytest.mark.parametrize("rule", book.rules().values(), ids=lambda rule: rule.id)

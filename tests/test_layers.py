@@ -42,9 +42,13 @@ LAYERS = [
     "check.sender", "check.subject", "check.wayout", "check.consent", "check.hygiene",
     "check.identity", "check.deadlines", "check.rendering", "check.published", "check.answers",
     "check.volume", "check.envelope", "check.signature", "check.alignment", "check.hosts",
-    "check.standing", "check", "check.policies", "zone",
+    "check.standing",
+    "check.page", "check.each", "check.header", "check.listheader", "check.mime",
+    "check.links", "check.body", "check.spam",
+    "check", "check.policies", "zone",
     # edges: files, the network and the database
-    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "resolver", "exchanger",
+    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "spamfilter",
+    "resolver", "exchanger",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
     "ledger.seen", "ledger.suppressions", "ledger.recording",
@@ -97,6 +101,7 @@ DOORS = {
     "sqlite3": "ledger",
     "ssl": "smtp.session.opening",
     "tinydb": "runbook",
+    "tinyhtml5": "check.page",
     "uvloop": "send",
 }
 

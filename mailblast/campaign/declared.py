@@ -47,12 +47,27 @@ class Declared:
     source: Literal["signup", "purchase", "customer", "event", "other"] | None
     packs: tuple[str, ...]
     wireless_domains: Path | None
+    spam: "SpamFilter | None"
     attested: Mapping[str, Attestation]
     dns: bool
     sending_addresses: tuple[str, ...]
     spf_include: str | None
     dnsbl: tuple[str, ...]
     dnsbl_domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpamFilter:
+    """A spam filter that runs somewhere: at a host and port, or behind a Unix socket."""
+
+    kind: Literal["rspamd", "spamassassin"]
+    host: str
+    port: int
+    path: str
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind} at {self.path or f'{host}:{self.port}'}"
 
 
 def rule_name(name: str) -> Refusal | None:
@@ -82,6 +97,35 @@ def _day(value: object) -> date | Refusal:
     return value if _is_day(value) else DAY.refuse()
 
 
+def _filter(value: object) -> SpamFilter | Refusal:
+    found = _FILTER.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        return FILTER.refuse()
+    kind: Literal["rspamd", "spamassassin"] = (
+        "rspamd" if found["kind"] == "rspamd" else "spamassassin"
+    )
+    if found["path"]:
+        return SpamFilter(kind, "", 0, found["path"])
+    host = forms.HOST.take(found["host"])
+    port = int(found["port"] or FILTER_PORTS[kind])
+    if isinstance(host, Refusal) or not 0 < port < 65536:
+        return FILTER.refuse()
+    return SpamFilter(kind, host, port, "")
+
+
+_FILTER = re.compile(
+    r"(?P<kind>rspamd|spamassassin)://"
+    r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::(?P<port>\d{1,5}))?|(?P<path>/[^\s\0]{1,100}))"
+)
+FILTER_PORTS = {
+    "rspamd": 11333,
+    "spamassassin": 783,
+}  # those that they listen at unless told
+FILTER = Form(
+    'the place of a spam filter, as "rspamd://127.0.0.1:11333", '
+    '"spamassassin://127.0.0.1:783" or "rspamd:///run/rspamd/worker.sock"',
+    _filter,
+)
 DAY = Form("a date without quotation marks, as 2026-11-24", _day)
 ATTESTATION = Form('`{ by = "Ada Lovelace", on = 2026-11-24, digest = "…" }`', _attestation)
 PACKS = listed(
@@ -161,6 +205,14 @@ KEYS = (
         "The FCC's list of wireless domains, one a line: commercial mail to them needs "
         "express prior authorisation (47 CFR 64.3100).",
         otherwise="not looked at",
+    ),
+    Key(
+        "check",
+        "spam",
+        FILTER,
+        "A spam filter that runs already, to be asked what it thinks of a few messages. If it "
+        "runs on another host, these messages leave this machine.",
+        otherwise="none is asked",
     ),
     Key(
         "check",

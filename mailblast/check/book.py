@@ -17,8 +17,8 @@ from mailblast.check.finding import Level
 
 # In the order in which they are shown.
 CHAPTERS = (
-    *("canspam", "bulk", "standards", "jurisdictions", "autoreply", "bounces"),
-    "dns",
+    *("canspam", "bulk", "standards", "content"),
+    *("jurisdictions", "autoreply", "bounces", "dns"),
 )
 
 NOTHING_TO_DO = "Nothing to do: mailblast sees to it."

@@ -158,3 +158,36 @@ class WirelessDomains:
 
     domains: frozenset[str]
     dated: date  # when the file was last changed
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A rule of a spam filter that a message meets, and its points."""
+
+    name: str
+    points: float
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a spam filter thinks of one message (`Sample.name`).
+
+    `action` is what it would have done, in its own words: "no action", "add header", "reject"
+    of rspamd, "ham" and "spam" of SpamAssassin.  At `limit` points it refuses, or says spam.
+    """
+
+    message: str
+    points: float
+    limit: float
+    action: str
+    symbols: tuple[Symbol, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpamScores:
+    """What a spam filter thinks of all samples; `elsewhere` if it runs on another host."""
+
+    filter: str
+    elsewhere: bool
+    scores: tuple[Score, ...]

@@ -9,16 +9,22 @@ from importlib.resources import files
 
 from mailblast.check import (
     alignment,
+    body,
     consent,
     deadlines,
     envelope,
+    header,
     hosts,
     hygiene,
     identity,
+    links,
+    listheader,
+    mime,
     rendering,
     scope,
     sender,
     signature,
+    spam,
     standing,
     subject,
     volume,
@@ -42,6 +48,12 @@ CHECKS: dict[str, Check] = {
     **alignment.CHECKS,
     **hosts.CHECKS,
     **standing.CHECKS,
+    **header.CHECKS,
+    **listheader.CHECKS,
+    **mime.CHECKS,
+    **links.CHECKS,
+    **body.CHECKS,
+    **spam.CHECKS,
 }
 
 

@@ -10,10 +10,18 @@ from datetime import date, datetime
 from pathlib import Path
 
 from mailblast.campaign import Campaign
+from mailblast.campaign.declared import SpamFilter
 from mailblast.campaign.manifest import manifest_of
 from mailblast.check import Facts, Finding, judge
 from mailblast.check.census import Hygiene, Mailable
-from mailblast.check.facts import History, Listed, Messages, TriedOut, WirelessDomains
+from mailblast.check.facts import (
+    History,
+    Listed,
+    Messages,
+    SpamScores,
+    TriedOut,
+    WirelessDomains,
+)
 from mailblast.check.signature import OwnKey
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
@@ -25,6 +33,7 @@ from mailblast.preflight.mailable import mailable
 from mailblast.preflight.packs import found
 from mailblast.preflight.published import published
 from mailblast.signing import Signer
+from mailblast.spamfilter import scores
 from mailblast.zone import Entry, entries
 
 __all__ = ["gathered", "looked_over", "mailable", "own_key", "preflight", "zone_of"]
@@ -74,6 +83,7 @@ def gathered(
         TriedOut: tried,
         History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
+        SpamScores: _scores(campaign.declared.spam, composed),
         OwnKey: own_key(campaign, workspace),
         **published(campaign),
         Hygiene: _LEFT_TO_CHECK,
@@ -111,6 +121,14 @@ def own_key(campaign: Campaign, workspace: Path) -> OwnKey | Refusal:
 # `send` reads the list while it enrols it, and sets aside what these rules warn of.
 _LEFT_TO_CHECK = Refusal("mailblast check looks at this, and send does not")
 _NOTHING_SENT = Refusal("nothing was sent from here yet")
+
+
+def _scores(where: SpamFilter | None, composed: Messages | Refusal) -> SpamScores | Refusal:
+    if where is None:
+        return Refusal("no spam filter is named: [check] spam")
+    if isinstance(composed, Refusal):
+        return composed
+    return scores(where, composed.samples)
 
 
 def _wireless(path: Path | None) -> WirelessDomains | Refusal:

@@ -6,12 +6,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from email.message import MIMEPart
 from pathlib import Path
 
 from mailblast.campaign import Campaign
 from mailblast.check.facts import Messages, Sample, TriedOut
 from mailblast.check.survey import Survey
-from mailblast.compose import Due, Message
+from mailblast.compose import Due
 from mailblast.errors import Refusal, UserError
 from mailblast.keys import dkim_key, key_path
 from mailblast.pool.workbench import Workbench, compose
@@ -68,7 +69,7 @@ def messages(
         if isinstance(found, Refusal):
             refused.append(f"row {row.number}: {found}")
         else:
-            samples.append(_sample(why, row, found))
+            samples.append(taken_apart(why, row.number, found.recipient, found.content))
     if not rows:
         nobody = Refusal("nobody in the list can be mailed")
         return nobody, nobody
@@ -97,22 +98,32 @@ def _due(row: Row) -> Due:
     )
 
 
-def _sample(why: str, row: Row, message: Message) -> Sample:
-    parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+def taken_apart(why: str, row: int, recipient: str, content: bytes) -> Sample:
+    """A message as its reader has it: nothing is known of it but its bytes."""
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
-    headers = tuple(_headers(message.content))
+    headers = tuple(_headers(content))
     unsubscribe = next((v for name, v in headers if name.lower() == "list-unsubscribe"), "")
     return Sample(
         why=why,
-        row=row.number,
-        recipient=message.recipient,
-        content=message.content,
+        row=row,
+        recipient=recipient,
+        content=content,
         headers=headers,
         subject=str(parsed["subject"] or ""),
-        text=text.get_content() if text else "",
-        html=html.get_content() if html else None,
+        text=_text(text) if text else "",
+        html=_text(html) if html else None,
         ways_out=tuple(re.findall(r"<([^>]*)>", unsubscribe)),
     )
+
+
+def _text(part: "MIMEPart[str, str]") -> str:
+    octets = part.get_payload(decode=True)
+    assert isinstance(octets, bytes)  # noqa: S101 - a text part has no parts
+    try:
+        return octets.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return octets.decode("latin-1")
 
 
 def _headers(content: bytes) -> Iterator[tuple[str, str]]:
