@@ -777,6 +777,17 @@ def test_a_campaign_that_is_none(tmp_path: Path, files: dict[str, Any], said: st
     assert "nothing was sent from here yet" in ok(tmp_path, "report", status=1).err
 
 
+def test_an_opt_out_in_the_wrong_directory(tmp_path: Path) -> None:
+    """It would bind nobody there: it is refused, and no workspace comes about."""
+    unmarked(tmp_path)
+    ended = ok(tmp_path, "unsubscribe", "add", "a@x.example", status=1)
+
+    assert "there is no workspace" in ended.err
+    assert not (tmp_path / ".mailblast").exists()
+    (tmp_path / "mailblast.toml").touch()
+    assert "1 added" in ok(tmp_path, "unsubscribe", "add", "a@x.example").out
+
+
 def test_a_commercial_campaign_without_an_address(tmp_path: Path) -> None:
     """The law asks for a postal address: without, status 4 and the section; nothing leaves."""
     home = letter(tmp_path, PEOPLE, delivery=relay(9, 1))

@@ -184,10 +184,15 @@ def find_workspace(start: Path) -> Path:
     """
     start = start.resolve()
     for directory in (start, *start.parents):
-        if (directory / WORKSPACE_FILE).is_file() or (directory / ".mailblast").is_dir():
+        if is_workspace(directory):
             return directory
     here = Path.cwd()
     return here if start.is_relative_to(here) else start
+
+
+def is_workspace(directory: Path) -> bool:
+    """Whether somebody sends from here, or is about to."""
+    return (directory / WORKSPACE_FILE).is_file() or (directory / ".mailblast").is_dir()
 
 
 def load(directory: Path, workspace: Path, *, listed: bool = True) -> Campaign:

@@ -9,7 +9,7 @@ import click
 
 from mailblast.address import Address
 from mailblast.address import parse as parse_address
-from mailblast.campaign import find_workspace
+from mailblast.campaign import find_workspace, is_workspace
 from mailblast.errors import Refusal, UserError
 from mailblast.keys import STATE
 from mailblast.ledger import BUSY_SECONDS, Ledger
@@ -42,17 +42,23 @@ def opened(
 ) -> Iterator[tuple[Path, Ledger]]:
     """The workspace that a directory lies in, and its ledger.
 
-    Only with `make` is one begun where there is none: a look must not turn a home directory
-    into the workspace of all that lies below it.  `patience` is how long to wait for another
-    program that writes, in seconds.  Raises UserError.
+    Only with `make` is a ledger begun where there is none yet, and only in a workspace: an
+    opt-out that is entered somewhere else binds nobody.  `patience` is how long to wait for
+    another program that writes, in seconds.  Raises UserError.
     """
     workspace = find_workspace(start)
     state = workspace / STATE / (REHEARSAL if rehearsal else "")
-    if not make and not (state / "ledger.db").exists():
-        raise UserError(
-            "nothing was sent from here yet",
-            f"there is no workspace at {workspace}; go to the directory from which you send",
-        )
+    if not (state / "ledger.db").exists():
+        if not is_workspace(workspace):
+            raise UserError(
+                "nothing was sent from here yet",
+                f"there is no workspace at {workspace}; go to the directory from which you send",
+            )
+        if not make:
+            raise UserError(
+                "nothing was sent from here yet",
+                f"{workspace} is a workspace; mailblast send CAMPAIGN begins",
+            )
     ledger = Ledger(state, patience)
     try:
         yield workspace, ledger
