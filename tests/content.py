@@ -10,7 +10,7 @@ from commands import SETTINGS, letter
 from mailblast.campaign import Campaign, load
 from mailblast.check.facts import Messages
 from mailblast.keys import key_path, new_dkim_key
-from mailblast.preflight import surveyed
+from mailblast.preflight import looked_over
 from mailblast.preflight.listed import messages, taken_apart
 
 PEOPLE = "ann@inbox.example,Ann\nbo@inbox.example,Bö\n"
@@ -27,7 +27,9 @@ def composed(html: str = PAGE, settings: str = "", text: str = "") -> Messages:
     """What `check` looks at of a campaign with this template and these settings."""
     with tempfile.TemporaryDirectory() as directory:
         made = _campaign(Path(directory), html, settings, text)
-        found, _ = messages(made, Path(directory), surveyed(made, lambda *_: None))
+        found, _ = messages(
+            made, Path(directory), looked_over(made, None, lambda *_: None)[0]
+        )
     assert isinstance(found, Messages), found
     return found
 

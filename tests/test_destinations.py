@@ -33,7 +33,7 @@ def test_what_applies_to_a_campaign(tmp_path: Path) -> None:
     found = ok(tmp_path, "destinations", "letter", "--json").json
     assert found["destinations"]["yahoo"]["rate"] == {
         "value": "20/min, 5000/day",
-        "where": "campaign.toml:13",
+        "where": "campaign.toml:19",
     }
     assert found["default"]["connections"] == {"value": 10, "where": "the default"}
     assert found["learnt"] == []

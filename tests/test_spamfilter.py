@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from campaigns import make, problem, read
 from checking import facts, sample, says
-from commands import letter, ok, relay
+from commands import SETTINGS, letter, ok, relay
 from content import composed
 from spamfilters import GTUBE, rspamd, spamd
 
@@ -296,11 +296,9 @@ def test_check_asks_it(tmp_path: Path) -> None:
     symbols = {"BAD_WORDS": {"name": "BAD_WORDS", "score": 9.5, "description": "Bad words"}}
     bad = {**GOOD, "score": 9.5, "action": "add header", "symbols": symbols}
     with answering(http(bad)) as port:
-        letter(
-            tmp_path,
-            "ann@inbox.example,Ann\n",
-            delivery=relay(9, 1) + f'[check]\nspam = "rspamd://127.0.0.1:{port}"\n',
-        )
+        asking = f'[check]\nspam = "rspamd://127.0.0.1:{port}"\n'
+        toml = SETTINGS.replace("[check]\n", asking) + relay(9, 1)
+        letter(tmp_path, "ann@inbox.example,Ann\n", campaign_toml=toml)
         done = ok(tmp_path, "check", "letter", "--json", status=4)
         sent = ok(tmp_path, "send", "letter", "--yes", status=4)
 
