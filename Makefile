@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 N ?= 50000
+# One more than there are cores: many tests wait for a server, and not for the processor.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help demo test check lint bench million microseconds soak docs lock clean
 
@@ -40,7 +42,7 @@ demo: $(VENV)/run
 	@sh tests/demo.sh $(DEMO) $(abspath $(BIN))
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto -q
+	$(BIN)/python -m pytest -n $(WORKERS) -q
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
