@@ -5,7 +5,6 @@ out must read as before with that one entry more; if it does not, nothing is wri
 line is given to be written by hand.
 """
 
-import os
 import re
 import tomllib
 from datetime import date
@@ -42,7 +41,7 @@ def attest(directory: Path, finding: Finding, by: str, on: date) -> str:
     fresh = path.with_suffix(".toml.new")
     fresh.write_text(new, encoding="utf-8")
     fresh.chmod(path.stat().st_mode & 0o777)
-    os.replace(fresh, path)  # noqa: PTH105 - the same, and says that it is atomic
+    fresh.replace(path)
     return written
 
 

@@ -179,21 +179,19 @@ def new_file(path: Path, codec: str) -> Iterator[IO[str]]:
         raise _there(path)
     with ExitStack() as stack:
         try:
-            file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed before it is renamed
-                "w", encoding=codec, newline="", dir=path.parent, prefix=f".{path.name}.",
-                delete=False,
-            )  # fmt: skip
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-        stack.callback(Path(file.name).unlink, missing_ok=True)
-        with file:
+        fresh = Path(name)
+        stack.callback(fresh.unlink, missing_ok=True)
+        with os.fdopen(descriptor, "w", encoding=codec, newline="") as file:
             yield file
         try:
             # Ours is the name from here on; what is replaced is this empty file.
             path.open("x").close()
         except FileExistsError as error:
             raise _there(path) from error
-        os.replace(file.name, path)  # noqa: PTH105 - the same, and says that it is atomic
+        fresh.replace(path)
 
 
 def _there(path: Path) -> UserError:

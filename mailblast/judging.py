@@ -77,10 +77,10 @@ def judged(read: Read, tie: Tie, digest: bytes, now: float) -> Judged:
 def _bounce(case: _Case) -> Judged:
     report = _report_on(case.notice, case.tie.sent)
     text = _short(f"{report.action} {report.status} {report.text}") if report else ""
-    sent = case.tie.sent
-    if loose := _loose(case, text):
-        return loose
-    if report is None or sent is None:
+    sent = case.tie.proven
+    if sent is None:
+        return _loose(case.tie, text)
+    if report is None:
         return Judged("unmatched", "nobody is named")
     kind = _FINAL.get(report.action)
     if kind is None:
@@ -146,27 +146,27 @@ def _complaint(case: _Case) -> Judged:
     text = _by(case.notice, case.notice.feedback)
     if case.notice.feedback in _NO_COMPLAINT:
         return Judged("feedback", text)
-    return _loose(case, text) or _marked(case, EventKind.COMPLAINED, text)
+    return _marked(case, EventKind.COMPLAINED, text)
 
 
 def _autoreply(case: _Case) -> Judged:
     text = _by(case.notice)
-    return _loose(case, text) or _marked(case, EventKind.AUTOREPLIED, text)
+    return _marked(case, EventKind.AUTOREPLIED, text)
 
 
 def _marked(case: _Case, kind: EventKind, text: str) -> Judged:
-    assert case.tie.sent is not None  # noqa: S101 - it is not loose
-    fact = case.fact(kind, case.tie.sent, text)
+    sent = case.tie.proven
+    if sent is None:
+        return _loose(case.tie, text)
+    fact = case.fact(kind, sent, text)
     return Judged(kind.value, text, facts=(fact._replace(against=against(Outcome(kind))),))
 
 
-def _loose(case: _Case, text: str) -> Judged | None:
-    """What a mail that nothing ties for certain comes to; None when it is tied."""
-    if case.tie.strong:
-        return None
-    if case.tie.fault:
-        return Judged(str(case.tie.fault), text)
-    return Judged("weak" if case.tie.sent else "unmatched", text)
+def _loose(tie: Tie, text: str) -> Judged:
+    """What a mail that nothing ties for certain comes to."""
+    if tie.fault:
+        return Judged(str(tie.fault), text)
+    return Judged("weak" if tie.sent else "unmatched", text)
 
 
 def _wish(case: _Case) -> Judged:
@@ -175,7 +175,7 @@ def _wish(case: _Case) -> Judged:
     leaving = [] if isinstance(author, Refusal) else [author.key]
     facts: tuple[Event, ...] = ()
     text = _by(case.notice)
-    if case.tie.strong and (sent := case.tie.sent):
+    if sent := case.tie.proven:
         leaving += [sent.key] if sent.key else []
         facts = (case.fact(EventKind.UNSUBSCRIBED, sent, text),)
     if not leaving:
@@ -192,7 +192,7 @@ def _words(case: _Case) -> Judged:
     sent, text = case.tie.sent, _by(case.notice)
     if sent is None or case.tie.fault or not _is_theirs(case.notice.author, sent):
         return Judged("other", text)
-    if not case.tie.strong:
+    if case.tie.proven is None:
         return Judged("replied", text)
     return Judged(
         "replied",

@@ -56,18 +56,7 @@ def preview(directory: Path, row: int | None, address: str | None) -> Seen:
     # Tags that work are made when a run is; these here belong to nobody.
     keys = Keyring(0, {0: secrets.token_bytes(32)})
     bench = Workbench(campaign, recipients.columns, "preview", keys, pem)
-    assert found.address is not None  # noqa: S101 - a good row has one
-    due = Due(
-        delivery=found.number,
-        row=found.number,
-        mailbox=found.address.mailbox,
-        domain=found.address.domain,
-        smtputf8=found.address.smtputf8,
-        cells=found.cells,
-        attempt=1,
-        dated=time.time(),
-    )
-    return Seen(found.number, _composed(bench, due))
+    return Seen(found.number, _composed(bench, Due.of(found, time.time())))
 
 
 def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:

@@ -110,9 +110,9 @@ class Tie:
     fault: Fault | None = None
 
     @property
-    def strong(self) -> bool:
-        """Whether it is proven: then the mail may change something."""
-        return self.sent is not None and self.fault is None and self.by is not By.ADDRESS
+    def proven(self) -> Sent | None:
+        """The delivery, if the tie to it is proven: then the mail may change something."""
+        return None if self.fault or self.by is By.ADDRESS else self.sent
 
 
 LOOSE = Tie()

@@ -71,7 +71,7 @@ def test_wrapped(form):
     found = tied(to("news@shop.example", address))
 
     assert (found.by, found.sent, found.fault) == (By.RETURN_PATH, SENT, None)
-    assert found.strong
+    assert found.proven
 
 
 PLACES = [
@@ -99,7 +99,7 @@ PLACES = [
 @pytest.mark.parametrize(("by", "notice"), PLACES)
 def test_places(by, notice):
     """Each place where a proof may stand ties a mail, and says which it was."""
-    assert (tied(notice).by, tied(notice).strong) == (by, True)
+    assert (tied(notice).by, tied(notice).proven) == (by, SENT)
 
 
 @pytest.mark.parametrize("made_with", [KEYRING, OLD])
@@ -108,8 +108,8 @@ def test_every_key_of_ours(made_with):
     key's number."""
     made = tag.make(made_with, "return-path", RUN, NUMBER)
 
-    assert tied(to(f"b+{made}@x.example")).strong
-    assert tied(to(message_id=f"<r.{NUMBER}.{made[-tag.MARK :]}@x.example>")).strong
+    assert tied(to(f"b+{made}@x.example")).proven
+    assert tied(to(message_id=f"<r.{NUMBER}.{made[-tag.MARK :]}@x.example>")).proven
 
 
 def stranger(number=NUMBER, run=RUN, keyring=STRANGER):
@@ -141,7 +141,7 @@ def test_forged(notice):
     """Another MAC, key, number, run or purpose is none of ours, whatever else is genuine."""
     found = tied(notice)
 
-    assert (found.sent, found.fault, found.strong) == (None, Fault.FORGED, False)
+    assert (found.sent, found.fault, found.proven) == (None, Fault.FORGED, None)
 
 
 def test_nothing_comes_back_from_what_never_left():
@@ -176,7 +176,7 @@ def test_one_genuine_tag_among_the_addresses_is_enough():
     """A mail may have come over another VERP address as well."""
     assert tied(
         to("list+abcdefghijklmnopqrstuvwxyz2a@x.example", f"b+{TAG}@x.example")
-    ).strong
+    ).proven
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_expired(age, lasting, fault):
     """Two weeks must do, a month does; a wish to leave has no term."""
     found = tied(to(f"b+{TAG}@x.example"), now=SENT.dated + age, lasting=lasting)
 
-    assert (found.fault, found.strong) == (fault, fault is None)
+    assert (found.fault, found.proven is not None) == (fault, fault is None)
     assert found.sent == SENT
 
 
@@ -206,7 +206,7 @@ def test_people():
     assert author == ("anna@example.net",)
     assert tie.people(Notice(Kind.NONE, author="no address")) == ()
     found = tie.weak(named, {"anna@example.net": SENT})
-    assert (found.by, found.sent, found.strong) == (By.ADDRESS, SENT, False)
+    assert (found.by, found.sent, found.proven) == (By.ADDRESS, SENT, None)
     assert tie.weak(author, {}) == tie.LOOSE
 
 
@@ -235,5 +235,5 @@ def test_any_text(address, envelope_id, message_id):
     """Whatever stands there, it proves nothing unless we made it."""
     notice = to(address, envelope_id=envelope_id, message_id=message_id)
 
-    assert not tied(notice).strong
+    assert not tied(notice).proven
     assert all(isinstance(one, Claim) for one in tie.claims(notice))

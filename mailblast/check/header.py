@@ -184,8 +184,8 @@ def from_one(sample: Sample) -> Iterator[Verdict]:
 def _from(value: str) -> list[tuple[str, str]]:
     """The name and the address of each mailbox in From, by Python's own parser."""
     header = policy.default.header_factory("From", value)
-    assert isinstance(header, AddressHeader)  # noqa: S101 - what the registry has for From
-    return [(one.display_name, one.addr_spec) for one in header.addresses]
+    found = header.addresses if isinstance(header, AddressHeader) else ()
+    return [(one.display_name, one.addr_spec) for one in found]
 
 
 def display_name(sample: Sample) -> Iterator[Verdict]:

@@ -7,9 +7,12 @@ with how varied the rows are, not with how many there are.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from typing import TypeVar
 
 from mailblast.check.facts import Consent, Listed, Seen
 from mailblast.recipients import Columns, Row
+
+K = TypeVar("K")
 
 # What a row may say in its column `consent`; with blanks or hyphens for the underscores too.
 BASES = frozenset({
@@ -115,7 +118,7 @@ class Survey:
         )
 
 
-def _count(seen: dict, key: object, line: int) -> None:  # type: ignore[type-arg]
+def _count(seen: dict[K, Seen], key: K, line: int) -> None:
     before = seen.get(key)
     seen[key] = Seen(1, line) if before is None else Seen(before.rows + 1, before.line)
 

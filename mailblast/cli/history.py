@@ -108,14 +108,13 @@ def bounces_undo(
     Opt-outs and complaints stand.  Messages sent before count no more against the address.
     With --domain and --since, of all whom a receiver's error concerned: they are shown first.
     """
-    if (address is None) == (domain is None) or (domain is None) != (since is None):
-        raise click.UsageError("name an address, or --domain and --since")
-    with opened(Path()) as (_, ledger):
-        if address is not None:
+    if address is not None and domain is None and since is None:
+        with opened(Path()) as (_, ledger):
             return _undo_one(ledger, address)
-        assert domain is not None  # noqa: S101 - as said above
-        assert since is not None  # noqa: S101
-        return _undo_many(ledger, domain, since, yes=yes)
+    if address is None and domain is not None and since is not None:
+        with opened(Path()) as (_, ledger):
+            return _undo_many(ledger, domain, since, yes=yes)
+    raise click.UsageError("name an address, or --domain and --since")
 
 
 def _undo_one(ledger: Ledger, address: str) -> int:

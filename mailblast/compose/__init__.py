@@ -21,7 +21,7 @@ from mailblast.compose.fields import Header, Personal, slug
 from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
 from mailblast.errors import Refusal
-from mailblast.recipients import Columns
+from mailblast.recipients import Columns, Row
 from mailblast.signing import Fields, Signer, Unsigned
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
@@ -45,6 +45,16 @@ class Due(NamedTuple):
     attempt: int
     dated: float
     deferrals: int = 0
+
+    @classmethod
+    def of(cls, row: Row, dated: float) -> "Due":
+        """A row as it would be claimed for the first time.  Raises ValueError if it has no
+        address."""
+        if row.address is None:
+            raise ValueError(f"row {row.number} has no address")
+        to = row.address
+        number = row.number
+        return cls(number, number, to.mailbox, to.domain, to.smtputf8, row.cells, 1, dated)
 
 
 class Message(NamedTuple):

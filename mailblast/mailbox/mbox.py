@@ -44,7 +44,7 @@ def append_all(path: Path, contents: Iterable[bytes], sender: str, at: float) ->
     date = datetime.fromtimestamp(at, UTC).ctime()
     line = f"From {name} {date}\n".encode("utf-8", "surrogateescape")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "ab") as handle:  # noqa: PTH123  a descriptor, no path
+    with os.fdopen(descriptor, "ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         handle.write(_gap(descriptor))
         for content in contents:
