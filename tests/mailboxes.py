@@ -10,14 +10,13 @@ or `address` only.
 
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from postfix import OWNER, free_port, until
+from postfix import OWNER, free_port
+from private_server import PrivateServer
 
 DOVECOT = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _MODULES = Path("/usr/lib/dovecot/modules")
@@ -81,7 +80,7 @@ class Box:
     sieve: str = ""
 
 
-class Mailboxes:
+class Mailboxes(PrivateServer):
     """Whose mailbox is what.  `submission` is where mail of their own goes (replies)."""
 
     def __init__(
@@ -92,45 +91,25 @@ class Mailboxes:
         hostname: str = "home.example",
         submission: tuple[str, int] | None = None,
     ) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="mbdc-", dir="/tmp"))
+        super().__init__("mbdc-")
         self.address = address
         self.lmtp = free_port()
         self._boxes, self._hostname = boxes, hostname
         self._submission = ":".join(map(str, submission or ()))
-        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Mailboxes":
         self.home.chmod(0o755)  # it delivers as `nobody`
         (self.home / "mail").mkdir()
         os.chown(self.home / "mail", OWNER, OWNER)
         self._configure()
-        self._process = subprocess.Popen(
-            [str(DOVECOT), "-F", "-c", str(self.home / "conf")],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            until(lambda: "starting up" in self.log(), "Dovecot does not start")
-        except BaseException:
-            self.__exit__()
-            raise
+        command = (DOVECOT, "-F", "-c", self.home / "conf")
+        self._start(command, lambda: "starting up" in self.log(), "Dovecot does not start")
         return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(30)
-        shutil.rmtree(self.home, ignore_errors=True)
 
     def messages(self, name: str) -> list[bytes]:
         """The messages in a user's mailbox."""
         found = (self.home / "mail" / name / "Maildir").glob("new/*")
         return [path.read_bytes() for path in sorted(found)]
-
-    def log(self) -> str:
-        """What it has logged."""
-        path = self.home / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def _configure(self) -> None:
         settings = _SETTINGS.format(

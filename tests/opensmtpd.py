@@ -6,14 +6,11 @@ The places of its queue and its control socket are compiled into it, and so are 
 """
 
 import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 import unpacked
 from mail_host import QUEUE, WARNING, MailHost
-from postfix import greets, until
+from postfix import greets
+from private_server import PrivateServer
 
 needs_opensmtpd = unpacked.needs("opensmtpd")
 
@@ -33,13 +30,12 @@ match from any for domain "{domain}" action "{domain}"
 """
 
 
-class OpenSmtpd:
+class OpenSmtpd(PrivateServer):
     """A mail host."""
 
     def __init__(self, host: MailHost) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="mbos-", dir="/tmp"))
+        super().__init__("mbos-")
         self._host = host
-        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "OpenSmtpd":
         package = unpacked.MTA / "opensmtpd"
@@ -50,30 +46,10 @@ class OpenSmtpd:
             (self.home / place).mkdir(parents=True)
             (self.home / place).chmod(mode)
         self._configure()
-        with (self.home / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                ["chroot", self.home, "/usr/sbin/smtpd", "-d"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            at = self._host.address, self._host.port
-            until(lambda: greets(*at), "OpenSMTPD does not answer")
-        except BaseException:
-            self.__exit__()
-            raise
+        at = self._host.address, self._host.port
+        command = ("chroot", self.home, "/usr/sbin/smtpd", "-d")
+        self._start(command, lambda: greets(*at), "OpenSMTPD does not answer")
         return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(30)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def log(self) -> str:
-        """What it has logged."""
-        return (self.home / "log").read_text(errors="replace")
 
     def queued(self) -> list[str]:
         """What it still has to do."""

@@ -8,13 +8,12 @@ There it has local users of its own, whose mail may go on by a `.forward` file.
 import os
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 import unpacked
 from mail_host import QUEUE, WARNING, MailHost
-from postfix import greets, until
+from postfix import greets
+from private_server import PrivateServer
 
 M4 = shutil.which("m4")
 _CF = unpacked.MTA / "sendmail-cf/usr/share/sendmail/cf"
@@ -67,13 +66,12 @@ MAILER(smtp)dnl
 """
 
 
-class Sendmail:
+class Sendmail(PrivateServer):
     """A mail host."""
 
     def __init__(self, host: MailHost) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="mbsm-", dir="/tmp"))
+        super().__init__("mbsm-")
         self._host = host
-        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Sendmail":
         program = unpacked.MTA / "sendmail-bin/usr/libexec/sendmail/sendmail"
@@ -88,32 +86,14 @@ class Sendmail:
             forward.write_text(f"{to}\n")
             os.chown(forward, users[name], users[name])
         self._configure()
-        with (self.home / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    *("chroot", self.home, "/usr/sbin/sendmail", "-bD", "-q1s"),
-                    *("-C/etc/sendmail.cf", "-X/dev/null", "-OLogLevel=0"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            until(lambda: greets(host.address, host.port), "Sendmail does not answer")
-        except BaseException:
-            self.__exit__()
-            raise
+        command = (
+            *("chroot", self.home, "/usr/sbin/sendmail", "-bD", "-q1s"),
+            *("-C/etc/sendmail.cf", "-X/dev/null", "-OLogLevel=0"),
+        )
+        self._start(
+            command, lambda: greets(host.address, host.port), "Sendmail does not answer"
+        )
         return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(30)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def log(self) -> str:
-        """What it has said; it has no log but the system's."""
-        return (self.home / "log").read_text(errors="replace")
 
     def queued(self) -> list[str]:
         """What it still has to do."""
