@@ -13,23 +13,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from enrolment import SETTINGS
+
 from mailblast.campaign import load
 from mailblast.check.census import Hygiene
 from mailblast.clean import Wanted, clean
 from mailblast.preflight import looked_over, preflight
 from mailblast.recipients import open_recipients
 
-SETTINGS = """\
-[sender]
-from = "Example News <news@news.example.com>"
-postal_address = ["Example News", "12 Harbour Row", "Portland ME 04101"]
-[message]
-subject = "{{ first_name }}, your November letter"
-[unsubscribe]
-url = "https://news.example.com/u"
-[delivery]
-via = "sandbox"
-"""
 LARGE = ("gmail.com", "hotmail.com", "yahoo.com", "outlook.com", "web.de", "gmx.de")
 
 
