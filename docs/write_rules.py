@@ -21,10 +21,10 @@ This page is written by `docs/write_rules.py` from `mailblast/check/rules/*.toml
 `make docs`. [check.md](check.md) says what levels, packs and attestations are. `mailblast check
 --explain ID` prints one rule.
 
-*Enforced* says where, and by which test that is proven; *not yet* is meant as it is written. In
-the sources, **[V]** was read in a copy of the text itself, **[S]** in a second source that quotes
-it, and **[M]** is from memory: look it up before you rely on it. This is engineering, and no legal
-advice.
+*Enforced* says where, and by which tests that is proven; *not yet* is meant as it is written.
+*Lacking* is what of a rule is not enforced, or not proven, and why. In the sources, **[V]** was
+read in a copy of the text itself, **[S]** in a second source that quotes it, and **[M]** is from
+memory: look it up before you rely on it. This is engineering, and no legal advice.
 """
 
 
@@ -63,8 +63,10 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield f"*{rule.level}.* {_prose(rule.asks)}"
     yield ""
     yield f"- Source: {_prose(rule.source)}"
-    where = f"{rule.where}, `{rule.test}`" if rule.where else "not yet"
-    yield f"- Enforced: {where}"
+    proof = ", ".join([str(rule.where), *(f"`{test}`" for test in rule.tests)])
+    yield f"- Enforced: {proof if rule.where else 'not yet'}"
+    if rule.lacks:
+        yield f"- Lacking: {_prose(rule.lacks)}"
     if rule.fix:
         yield f"- To do: {_prose(rule.fix)}"
     yield ""

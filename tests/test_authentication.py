@@ -316,6 +316,15 @@ def test_a_key_without_its_frame():
     assert statuses("DKIM-KEY", keyed(key_zone(f"p={plain}"))) == ["pass"]
 
 
+def test_not_ed25519_alone():
+    """Many receivers cannot verify it (RFC 8463); who does not sign has no algorithm."""
+    rule, pack = "DKIM-ED25519", "standards"
+
+    assert says(rule, facts(signing(campaign())), pack).status == "pass"
+    assert says(rule, facts(signing(campaign(), "ed25519-sha256")), pack).status == "fail"
+    assert says(rule, facts(campaign()), pack).status == "skip"
+
+
 def test_an_ed25519_key():
     """Its record says k=ed25519; an RSA record in its place does not fit."""
     ours = signer(algorithm="ed25519-sha256")

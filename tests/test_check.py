@@ -55,7 +55,7 @@ def test_a_rule_is_whole(rule):
     """It asks something and says who asks; what can fail has a text, and something to do."""
     assert rule.asks
     assert rule.source
-    assert bool(rule.test) == (rule.where is not Where.NOWHERE)
+    assert bool(rule.tests) == (rule.where is not Where.NOWHERE)
     if rule.where is Where.CHECK:
         assert rule.message
         assert rule.fix
@@ -72,13 +72,13 @@ def test_what_check_enforces_has_a_function():
 
 
 def test_the_tests_that_prove_rules_are_there():
-    """Each rule that is enforced names a test that exists."""
+    """Each rule that is enforced names tests that exist."""
     for rule in book.rules().values():
-        if rule.test:
-            file, _, name = rule.test.partition("::")
+        for test in rule.tests:
+            file, _, name = test.partition("::")
             assert re.search(
                 rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE
-            ), rule.id
+            ), (rule.id, test)
 
 
 def test_every_rule_is_in_a_pack_of_ours():
@@ -336,8 +336,11 @@ def test_every_rule_is_explained(tmp_path: Path, rule: str) -> None:
 
     assert said.startswith(rule)
     assert one.source in " ".join(said.split())
-    assert (f"Proven by: {one.test}" if one.test else "not yet enforced") in said
-    assert ok(tmp_path, "check", "--explain", rule, "--json").json["source"] == one.source
+    for test in one.tests or ("not yet enforced",):
+        assert test in said
+    assert ("Lacking: " in said) == bool(one.lacks)
+    found = ok(tmp_path, "check", "--explain", rule, "--json").json
+    assert (found["source"], found["tests"]) == (one.source, list(one.tests))
 
 
 def test_a_rule_that_is_none(tmp_path: Path) -> None:

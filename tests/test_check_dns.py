@@ -54,6 +54,7 @@ _smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@shop.example"
 
 
 DNS_RULES = (
+    "CANSPAM-HEADER-TRUE",
     *("BULK-SPF", "SPF-LOOKUPS", "SPF-SYNTAX", "BULK-DKIM", "DKIM-KEY", "BULK-DMARC"),
     *("BULK-ALIGN", "BULK-ALIGN-BOTH", "DMARC-REJECT-SPFONLY", "BULK-PTR"),
     *("BULK-PTR-GENERIC", "SMTP-EHLO-NAME", "BULK-DOMAIN-SOA", "BULK-REPLYABLE"),
@@ -158,6 +159,7 @@ def test_signatures_of_the_zone_that_are_wrong(tmp_path):
 
 # What `check` says of such a one; the other rules of the DNS have their cases elsewhere.
 MISCONFIGURED = {
+    "CANSPAM-HEADER-TRUE": "fail",
     "BULK-SPF": "fail",
     "SPF-LOOKUPS": "fail",
     "SPF-SYNTAX": "warn",
@@ -240,6 +242,8 @@ def test_a_sender_with_every_fault(tmp_path):
             "check",
             "letter",
             "--json",
+            "--pack",
+            "can-spam",
             "--pack",
             "bulk-senders",
             "--pack",

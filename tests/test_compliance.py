@@ -363,7 +363,13 @@ def test_the_notice_in_the_text_part():
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"), [("signup", "pass"), (None, "fail"), ("other", "attested")]
+    ("source", "expected"),
+    [
+        ("signup", "pass"),
+        (None, "fail"),
+        ("other", "attested"),
+        ("third-party", "attested"),
+    ],
 )
 def test_the_list_has_a_source(source, expected):
     """It is declared; "other" takes somebody's word, which is for this list alone."""
@@ -383,6 +389,39 @@ def test_a_word_for_another_list():
     told = facts(made, listed(digest="d2"))
 
     assert status(rule, told) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("source", "rows", "expected"),
+    [
+        ("signup", 10, "pass"),
+        ("customer", 10, "pass"),
+        (None, 10, "skip"),
+        ("other", 10, "warn"),
+        ("third-party", 10, "warn"),
+        ("third-party", 5_000, "fail"),
+    ],
+)
+def test_its_people_asked_for_it(source, rows, expected):
+    """BULK-LISTSOURCE: whoever mails many may not do so to a list of somebody else's."""
+    at_gmail = listed(Consent(confirmed=True), domains={"gmail.com": Seen(rows, 2)})
+    found = says(
+        "BULK-LISTSOURCE",
+        facts(campaign(declared={"source": source}), at_gmail),
+        "bulk-senders",
+    )
+
+    assert found.status == expected
+    assert ("1 of 1 confirmed" in found.evidence) == (source not in (None, "third-party"))
+
+
+def test_a_list_of_other_origin_was_asked_for():
+    """That takes somebody's word."""
+    rule, other = "BULK-LISTSOURCE", {"source": "other"}
+    digest = says(rule, facts(campaign(declared=other), listed()), "bulk-senders").digest
+    made = campaign(declared={**other, **attested(rule, digest)})
+
+    assert says(rule, facts(made, listed()), "bulk-senders").status == "attested"
 
 
 # --- Other rules of the subject and the sender ------------------------------------------------

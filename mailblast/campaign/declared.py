@@ -44,7 +44,9 @@ class Declared:
     advertisers: tuple[str, ...]
     offer_ends: date | None
     sexually_explicit: bool
-    source: Literal["signup", "purchase", "customer", "event", "other"] | None
+    source: (
+        Literal["signup", "purchase", "customer", "event", "third-party", "other"] | None
+    )
     packs: tuple[str, ...]
     wireless_domains: Path | None
     spam: "SpamFilter | None"
@@ -186,9 +188,10 @@ KEYS = (
     Key(
         "recipients",
         "source",
-        choice("signup", "purchase", "customer", "event", "other"),
+        choice("signup", "purchase", "customer", "event", "third-party", "other"),
         "Where the list comes from: its people signed up, bought, are customers, or met you "
-        'at an event. "other" has to be attested.',
+        'at an event. "third-party" is a list that was bought, rented or appended; that and '
+        '"other" have to be attested.',
         otherwise="not declared",
     ),
     Key(

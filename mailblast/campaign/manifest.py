@@ -53,15 +53,20 @@ class Manifest:
 
 def manifest_of(campaign: Campaign) -> Manifest:
     """Read the whole content once; raises UserError for a file that cannot be read."""
-    entries = {
-        name: _digest(json.dumps(take(campaign)).encode())
-        for name, take in SETTINGS.items()
-    }
+    entries = dict(settings_of(campaign))
     found = dict(content_files(campaign))
     for name, path in found.items():
         entries[name] = _file_digest(path)
     listed = campaign.recipients.file
     return Manifest(entries, tuple(name for name, path in found.items() if path != listed))
+
+
+def settings_of(campaign: Campaign) -> Mapping[str, str]:
+    """The SHA-256, in hex, of each setting that a message is made from, by its name."""
+    return {
+        name: _digest(json.dumps(take(campaign)).encode())
+        for name, take in SETTINGS.items()
+    }
 
 
 def content_files(campaign: Campaign) -> Iterator[tuple[str, Path]]:

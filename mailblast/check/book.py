@@ -2,7 +2,7 @@
 
 The rules lie in `rules/*.toml`, a file a chapter, and `sources.toml` has what they cite.  They
 are data: the text of a rule is changed there, and a rule that `check` does not look at is there
-too, with the place where it is enforced instead.
+too, with the place where it is enforced instead, the tests that prove it, and what is lacking.
 """
 
 import tomllib
@@ -35,12 +35,17 @@ class Where(StrEnum):
     IMPORT = "import"  # while mail that came back is read
     UNSUBSCRIBE = "unsubscribe"  # by the suppression list and its commands
     WEB = "web"  # by the unsubscribe endpoint
+    EXPLAIN = "explain"  # there is nothing to enforce: it is told to whoever asks
     NOWHERE = ""  # not yet
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule.  `test` is the test that proves it: `tests/file.py::name`."""
+    """One rule.
+
+    `tests` prove it, each as `tests/file.py::name`; `lacks` says what of it is not enforced
+    or not proven, and why, "" if all is.
+    """
 
     id: str
     chapter: str
@@ -52,7 +57,8 @@ class Rule:
     message: str
     fix: str
     where: Where
-    test: str
+    tests: tuple[str, ...]
+    lacks: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,8 @@ def read(text: str) -> Iterator[Rule]:
 
 def _rule(name: str, chapter: str, table: Mapping[str, Any]) -> Rule:
     where = Where(table.get("where", ""))
-    seen_to = where not in (Where.CHECK, Where.NOWHERE)
+    seen_to = where not in (Where.CHECK, Where.EXPLAIN, Where.NOWHERE)
+    test = table.get("test", ())
     return Rule(
         id=name,
         chapter=chapter,
@@ -102,7 +109,8 @@ def _rule(name: str, chapter: str, table: Mapping[str, Any]) -> Rule:
         message=table.get("message", ""),
         fix=table.get("fix", NOTHING_TO_DO if seen_to else ""),
         where=where,
-        test=table.get("test", ""),
+        tests=(test,) if isinstance(test, str) else tuple(test),
+        lacks=table.get("lacks", ""),
     )
 
 

@@ -15,6 +15,7 @@ from mailblast.check.pack import Check
 from mailblast.check.phrases import ADVERTISEMENT
 from mailblast.check.scope import commercial
 from mailblast.check.survey import lines_of
+from mailblast.check.volume import in_bulk
 
 SOON = timedelta(days=30)
 
@@ -31,9 +32,23 @@ def sourced(facts: Facts) -> Verdict:
     source, file = facts.campaign.declared.source, facts.campaign.recipients.file.name
     if source is None:
         return failed("[recipients] source is not declared", file=file)
-    if source == "other":
-        return asked('source = "other"', facts.of(Listed).digest, file=file)
+    if source in ("other", "third-party"):
+        return asked(f'source = "{source}"', facts.of(Listed).digest, file=file)
     return passed(f'source = "{source}"')
+
+
+def own(facts: Facts) -> Verdict:
+    """BULK-LISTSOURCE: no list that was bought, rented or appended."""
+    source, listed = facts.campaign.declared.source, facts.of(Listed)
+    if source is None:
+        return skipped("[recipients] source is not declared")
+    if source == "third-party":
+        return failed('source = "third-party"')
+    confirmed = sum(seen.rows for one, seen in listed.consents.items() if one.confirmed)
+    seen = f'source = "{source}"; {confirmed:,} of {listed.rows:,} confirmed it'
+    if source == "other":
+        return asked(seen, f"asked for it\n{listed.digest}")
+    return passed(seen)
 
 
 def identified(facts: Facts) -> Verdict:
@@ -223,6 +238,7 @@ def _rows(seen: dict[Consent, Seen], listed: Listed) -> str:
 
 CHECKS: dict[str, Check] = {
     "CANSPAM-HARVEST": commercial(sourced),
+    "BULK-LISTSOURCE": in_bulk(own),
     "CANSPAM-AD-IDENT": commercial(identified),
     "CANSPAM-WIRELESS": commercial(wireless),
     "CONSENT-RECORD": commercial(recorded),

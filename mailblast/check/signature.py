@@ -132,7 +132,17 @@ def _length(public: PublicHalf, name: str) -> Iterator[Verdict]:
         yield warned(problem, name=name, problem=f"{problem}; {RSA_BITS} are usual")
 
 
+def everywhere(facts: Facts) -> Verdict:
+    """DKIM-ED25519: it never signs alone, since many receivers cannot verify it (RFC 8463)."""
+    key = facts.campaign.dkim
+    if key is None:
+        return skipped("mailblast does not sign: there is no [dkim]")
+    seen = f'[dkim] algorithm = "{key.algorithm}"'
+    return passed(seen) if key.algorithm == "rsa-sha256" else failed(seen)
+
+
 CHECKS: dict[str, Check] = {
+    "DKIM-ED25519": everywhere,
     "BULK-DKIM": signed,
     "DKIM-KEY": published,
 }

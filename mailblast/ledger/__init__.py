@@ -31,6 +31,7 @@ from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
 from mailblast.ledger.suppressions import WORKSPACE, Suppression, Suppressions, Watch
+from mailblast.ledger.traffic import Traffic
 from mailblast.secret import write_secret
 
 __all__ = [
@@ -79,6 +80,7 @@ class Ledger:
         self.pauses = Pauses(self._database)
         self.policies = Policies(self._database)
         self.opt_outs = OptOuts(self._database)
+        self.traffic = Traffic(self._database)
 
     def enrolment(self, run: Run, at: float) -> Enrolment:
         """The way for a list into a run."""

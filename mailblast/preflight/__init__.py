@@ -32,6 +32,7 @@ from mailblast.preflight.listed import messages
 from mailblast.preflight.mailable import mailable
 from mailblast.preflight.packs import found
 from mailblast.preflight.published import published
+from mailblast.preflight.traffic import NOTHING_SENT, traffic
 from mailblast.signing import Signer
 from mailblast.spamfilter import scores
 from mailblast.zone import Entry, entries
@@ -81,11 +82,12 @@ def gathered(
         Listed: listed,
         Messages: composed,
         TriedOut: tried,
-        History: ledger.opt_outs.history() if ledger else _NOTHING_SENT,
+        History: ledger.opt_outs.history() if ledger else NOTHING_SENT,
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
         SpamScores: _scores(campaign.declared.spam, composed),
         OwnKey: own_key(campaign, workspace),
         **published(campaign),
+        **traffic(campaign, ledger, survey),
         Hygiene: _LEFT_TO_CHECK,
         Mailable: _LEFT_TO_CHECK,
         **more,
@@ -120,7 +122,6 @@ def own_key(campaign: Campaign, workspace: Path) -> OwnKey | Refusal:
 
 # `send` reads the list while it enrols it, and sets aside what these rules warn of.
 _LEFT_TO_CHECK = Refusal("mailblast check looks at this, and send does not")
-_NOTHING_SENT = Refusal("nothing was sent from here yet")
 
 
 def _scores(where: SpamFilter | None, composed: Messages | Refusal) -> SpamScores | Refusal:

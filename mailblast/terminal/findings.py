@@ -31,6 +31,7 @@ WHERE = {
     Where.IMPORT: "when mail that came back is taken in",
     Where.UNSUBSCRIBE: "by the suppression list",
     Where.WEB: "by the unsubscribe endpoint",
+    Where.EXPLAIN: "not at all: it is here to be told",
     Where.NOWHERE: "not yet enforced",
 }
 
@@ -167,8 +168,10 @@ def explained(rule: Rule) -> Iterator[str]:
         "[M] is from memory."
     )
     yield f"Enforced: {WHERE[rule.where]}."
-    if rule.test:
-        yield f"Proven by: {rule.test}"
+    if rule.tests:
+        yield f"Proven by: {', '.join(rule.tests)}"
+    if rule.lacks:
+        yield f"Lacking: {rule.lacks}"
     if rule.message:
         yield f"Says: {rule.message}"
     if rule.fix:
