@@ -8,7 +8,7 @@ worse than one too many (15 U.S.C. 7704(a)(4)).
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailblast.address import key_of
 from mailblast.address import parse as parse_address
@@ -150,8 +150,11 @@ def _complaint(case: _Case) -> Judged:
 
 
 def _autoreply(case: _Case) -> Judged:
-    text = _by(case.notice)
-    return _marked(case, EventKind.AUTOREPLIED, text)
+    found = _marked(case, EventKind.AUTOREPLIED, _by(case.notice))
+    # The mailbox works, and nobody reads it: what to do about that is for people.
+    return (
+        replace(found, result="departed") if case.notice.departed and found.facts else found
+    )
 
 
 def _marked(case: _Case, kind: EventKind, text: str) -> Judged:

@@ -46,8 +46,8 @@ _KEPT = {
     "replayed": QUARANTINE,
     "unreadable": QUARANTINE,
 }
-FOR_PEOPLE = frozenset(("other", "replied"))
-LEFT = FOR_PEOPLE | _KEPT.keys()  # what changed nothing, and somebody may want to see
+FOR_PEOPLE = frozenset(("other", "replied", "departed"))
+LEFT = FOR_PEOPLE | _KEPT.keys()  # what somebody may want to see
 
 USUAL = Policy()
 

@@ -68,6 +68,7 @@ def said(notice, tie=STRONG):
         (replace(COMPLAINT, feedback="auth-failure"), "feedback", []),
         (replace(COMPLAINT, feedback="not-spam"), "feedback", []),
         (AUTOREPLY, "autoreplied", ["autoreplied"]),
+        (replace(AUTOREPLY, departed=True), "departed", ["autoreplied"]),
         (Notice(Kind.CHALLENGE), "challenge", []),
         (Notice(Kind.REPORT), "report", []),
         (WISH, "unsubscribed", ["unsubscribed"]),
@@ -87,7 +88,11 @@ def test_what_is_proven(notice, result, events):
     [(LOOSE, "unmatched"), (WEAK, "weak"), (FORGED, "forged"), (EXPIRED, "expired")],
 )
 @pytest.mark.parametrize(
-    "notice", [bounce("failed"), bounce("delivered"), COMPLAINT, AUTOREPLY]
+    "notice",
+    [
+        *(bounce("failed"), bounce("delivered"), COMPLAINT, AUTOREPLY),
+        replace(AUTOREPLY, departed=True),
+    ],
 )
 def test_what_is_not_proven_changes_nothing(notice, tie, result):
     """Without a strong tie a mail has no event and suppresses nobody, and has its name."""

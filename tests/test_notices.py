@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailblast import bounce
-from mailblast.bounce import Notice
+from mailblast.bounce import Kind, Notice
 from mailblast.bounce.forms import FORMS, Form
 
 MAILS = Path(__file__).parent / "notices"
@@ -42,6 +42,84 @@ def test_recipients(name: str) -> None:
     ]
 
     assert found == expected
+
+
+# --- What comes first -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [one for one in EXPECTED if EXPECTED[one]["kind"] in ("bounce", "complaint")]
+)
+def test_what_a_standard_defines_comes_first(name: str) -> None:
+    """IN-ORDER: a notice or a complaint that calls itself an automatic reply is none."""
+    head, body = parted(name)
+    automatic = b"Auto-Submitted: auto-replied\nPrecedence: auto_reply\n"
+    found = bounce.read(head + automatic + b"\n" + body)
+
+    assert isinstance(found, Notice)
+    assert (found.kind, found.reports) == (read(name).kind, read(name).reports)
+
+
+def test_a_read_receipt_is_neither_a_bounce_nor_a_wish() -> None:
+    """IN-MDN: read or deleted unread, it says nothing against anybody (RFC 8098 §3.2.6)."""
+    for name in ("mdn-displayed", "mdn-deleted"):
+        found = read(name)
+
+        assert found.kind not in (Kind.BOUNCE, Kind.UNSUBSCRIBE, Kind.COMPLAINT)
+        assert found.reports == ()
+
+
+LEAVE = "Please take me off your list.\n\nAnna\n"
+QUOTED = "I will be back on Monday.\n\n> unsubscribe\n> stop sending\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "kind"),
+    [
+        # A definite field: a machine wrote it, whatever it quotes.
+        ("Auto-Submitted: auto-replied", LEAVE, "autoreply"),
+        ("X-Autoreply: yes", QUOTED, "autoreply"),
+        # Signs that only support: whoever asks to leave is a person.
+        ("Precedence: bulk", LEAVE, "unsubscribe"),
+        ("Precedence: bulk\nIn-Reply-To: <r1.2@news.example.com>", LEAVE, "unsubscribe"),
+        ("Return-Path: <>\nIn-Reply-To: <r1.2@news.example.com>", LEAVE, "unsubscribe"),
+        ("Precedence: bulk", QUOTED, "autoreply"),
+        ("In-Reply-To: <r1.2@news.example.com>", LEAVE, "unsubscribe"),
+        # What is quoted, and what stands below a signature, nobody says.
+        ("In-Reply-To: <r1.2@news.example.com>", "Thanks!\n> unsubscribe\n", "none"),
+        ("", "Thanks!\n\nOn Monday Ann wrote:\nunsubscribe here\n", "none"),
+        ("", "Thanks!\n-- \nunsubscribe\n", "none"),
+    ],
+)  # fmt: skip
+def test_whoever_asks_to_leave_is_a_person(fields: str, words: str, kind: str) -> None:
+    """AUTO-OPTOUT-REPLY: a person's wish counts, the footer that a machine quotes does not."""
+    subject = "Automatic reply: News" if "back" in words else "Re: News"
+    head = f"From: anna@example.net\nSubject: {subject}\n{fields}".rstrip()
+    found = bounce.read(f"{head}\n\n{words}".encode())
+
+    assert isinstance(found, Notice)
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("words", "gone"),
+    [
+        ("Anna no longer works here.", True),
+        ("Anna has left the company. Write to bert@example.net instead.", True),
+        ("This mailbox is not monitored.", True),
+        ("Frau Beispiel ist nicht mehr im Unternehmen.", True),
+        ("I am out of the office until Monday.", False),
+        ("Your account is no longer new to us.", False),
+        ("\n" * 2 + "I am away.\n" * 10 + "Anna no longer works here.", False),
+    ],
+)
+def test_who_is_there_no_more(words: str, gone: bool) -> None:
+    """AUTO-LEFT-COMPANY: said in the first ten lines of an automatic reply."""
+    head = "From: anna@example.net\nSubject: News\nAuto-Submitted: auto-replied\n\n"
+    found = bounce.read(f"{head}{words}\n".encode())
+
+    assert isinstance(found, Notice)
+    assert (found.kind, found.departed) == ("autoreply", gone)
 
 
 # --- The same, otherwise ------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Automatic answers, challenges, and wishes to leave.
 
 Rule: an automatic answer proves delivery; it is no failure and no wish (RFC 3834 §2).  One
-definite signal makes one, or two that a person does not send as well.  A list that writes to
-us is none.  What a person quotes is not what they say.
+definite signal makes one, or two that a person does not send as well; but whoever asks to leave
+in words of their own is a person, unless a definite signal says otherwise.  A list that writes
+to us is none.  What a person quotes is not what they say.
 """
 
 import re
@@ -56,6 +57,7 @@ _DEFINITE = _signals("autoreply", "fields")
 _SUPPORTING = _signals("autoreply", "supporting")
 _SUBJECT = _pattern("autoreply", "subject", _PREFIX)
 _WORDS = _pattern("autoreply", "words")
+_DEPARTED = _pattern("autoreply", "departed")
 _CHALLENGE_FIELDS = _signals("challenge", "fields")
 _CHALLENGE_SENDER = _pattern("challenge", "sender")
 _CHALLENGE_SUBJECT = _pattern("challenge", "subject")
@@ -72,8 +74,11 @@ def titled(message: Message) -> Notice | None:
     """
     if _from_list(message) or not _SUBJECT.search(message.subject):
         return None
-    sign = _matching(message, _DEFINITE) or next(iter(_supporting(message)), "")
-    return Notice(Kind.AUTOREPLY, rule=f"subject and {sign}") if sign else None
+    if sign := _matching(message, _DEFINITE):
+        return _answer(message, f"subject and {sign}")
+    if (signs := _supporting(message)) and not _asks_to_leave(message):
+        return _answer(message, f"subject and {signs[0]}")
+    return None
 
 
 def read(message: Message) -> Notice | None:
@@ -82,14 +87,21 @@ def read(message: Message) -> Notice | None:
         return None
     field = _matching(message, _DEFINITE)
     if field:
-        return Notice(Kind.AUTOREPLY, rule=field)
+        return _answer(message, field)
+    if _asks_to_leave(message):
+        return None
     found = _supporting(message)
     # Whoever writes with an empty return path is no person.
     if message.null_path and (len(found) > 1 or _RE.match(message.subject)):
-        return Notice(Kind.AUTOREPLY, rule="empty return path of an answer")
+        return _answer(message, "empty return path of an answer")
     if "words" in found and not set(found) <= _ANSWERS | {"words"}:
-        return Notice(Kind.AUTOREPLY, rule=" and ".join(found))
+        return _answer(message, " and ".join(found))
     return None
+
+
+def _answer(message: Message, rule: str) -> Notice:
+    departed = _DEPARTED.search(_first_lines(message)) is not None
+    return Notice(Kind.AUTOREPLY, departed=departed, rule=rule)
 
 
 def _supporting(message: Message) -> list[str]:
@@ -128,9 +140,11 @@ def unsubscribe(message: Message) -> Notice | None:
         return None
     if _LEAVE_SUBJECT.search(message.subject):
         return Notice(Kind.UNSUBSCRIBE, rule="subject")
-    if _LEAVE_WORDS.match(own_words(message).lstrip()):
-        return Notice(Kind.UNSUBSCRIBE, rule="words")
-    return None
+    return Notice(Kind.UNSUBSCRIBE, rule="words") if _asks_to_leave(message) else None
+
+
+def _asks_to_leave(message: Message) -> bool:
+    return _LEAVE_WORDS.match(own_words(message).lstrip()) is not None
 
 
 def own_words(message: Message) -> str:

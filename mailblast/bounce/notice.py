@@ -74,7 +74,8 @@ class Notice:
     of them may stand the tag of a return path, which alone proves what is reported on.
     `senders` are those that the returned message is said to have had as its return path:
     a tag may stand there too when the mail itself was forwarded.  `author` is who wrote
-    (the address in From), `feedback` the Feedback-Type of a complaint (RFC 5965).
+    (the address in From), `feedback` the Feedback-Type of a complaint (RFC 5965); `departed`
+    is an automatic reply that says that the person is there no more.
     `message_id` is that of the returned message, in angle brackets, `returned` its header
     section as far as it came back.  `rule` says why it is of this kind.
     """
@@ -87,5 +88,6 @@ class Notice:
     senders: tuple[str, ...] = ()
     author: str = ""
     feedback: str = ""
+    departed: bool = False
     returned: tuple[tuple[str, str], ...] = ()
     rule: str = ""

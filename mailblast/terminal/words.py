@@ -69,6 +69,7 @@ CAME_BACK = {
     "complained": "complained: the recipient called it spam",
     "unsubscribed": "unsubscribed: they asked for no more",
     "autoreplied": "autoreplied: a machine answered, so it was delivered",
+    "departed": "departed: a machine answered that they are gone; left for people to read",
     "suppressed": "addresses suppressed now",
     "delayed": "delayed: the server still tries",
     "relayed": "relayed to where no notices come from; that proves nothing",
