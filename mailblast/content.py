@@ -1,8 +1,9 @@
 """The content of a run, kept as it was when the run began.
 
 The template may change and the campaign may vanish; what was sent can still be printed again.
-`.mailblast/content/<digest>/` is a small workspace with the one campaign in it, kept once for
-each content whatever the number of runs.  The recipients are not in it: the ledger has them,
+`.mailblast/content/<digest>/` is a small workspace with the campaign in it, kept once for each
+content whatever the number of runs; campaigns that differ in their names alone lie there side
+by side, for the name is in their messages too.  The recipients are not in it: the ledger has them,
 row by row.
 """
 
@@ -20,11 +21,15 @@ def keep(state: Path, campaign: Campaign, workspace: Path, manifest: Manifest) -
     `state` is the `.mailblast` directory.
     """
     copy = state / "content" / manifest.digest
-    if not copy.exists():
+    if not (copy / campaign.name).exists():
         fresh = copy.with_name(f"{copy.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         _copy(campaign, workspace, fresh)
-        fresh.rename(copy)  # whole, or not at all
+        if copy.exists():
+            (fresh / campaign.name).rename(copy / campaign.name)
+            shutil.rmtree(fresh)
+        else:
+            fresh.rename(copy)  # whole, or not at all
     return kept(state, campaign.name, manifest.digest)
 
 

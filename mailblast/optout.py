@@ -1,14 +1,17 @@
 """The workspace's suppression list: adding, looking up, giving away, and lifting by consent."""
 
 import csv
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from mailblast import suppression
 from mailblast.address import parse as parse_address
-from mailblast.errors import Problem, Problems, Refusal, UserError
+from mailblast.errors import Problem, Problems, Refusal, Refused, UserError
 from mailblast.ledger import Ledger, Suppression, keys_of
+from mailblast.runbook import RunBook
 from mailblast.suppression import Entry
 from mailblast.suppression.policy import Recorded
 
@@ -63,21 +66,51 @@ def lift(ledger: Ledger, text: str, consent: str, now: float) -> int:
     """Take an entry off the list because of a consent; says how many entries it had.
 
     An address is taken off as a hash too: it is the same person.  An entry for the whole
-    domain stands, since the consent is not theirs to give.
+    domain stands, since the consent is not theirs to give.  Raises Refused for a consent that
+    is not later than the opt-out.
     """
     key = suppression.parse(text)
     if isinstance(key, Refusal):
         raise UserError(f"{text}: {key}")
     own = [one for one in _keys(key) if one == key or not one.startswith("@")]
+    standing = [one for one in ledger.suppressions.check(own) if one.removed is None]
+    _see_that_it_is_later(consent, [one.added for one in standing if not one.bounced], now)
     return sum(ledger.suppressions.remove(one, now, consent) for one in own)
+
+
+def _see_that_it_is_later(consent: str, opt_outs: Sequence[float], now: float) -> None:
+    """Only a consent after the opt-out re-opens (15 U.S.C. 7704(a)(4)(B))."""
+    if not opt_outs:
+        return
+    since, today = (datetime.fromtimestamp(at).date() for at in (max(opt_outs), now))
+    days = [found for one in _DAY.findall(consent) if (found := _day(one))]
+    hint = f'say the day on which they agreed: --consent "form on …, {today}"'
+    if not days:
+        raise Refused("a consent counts from a day, and this names none", hint)
+    if not since <= max(days) <= today:
+        raise Refused(f"they opted out on {since}: only a consent since then counts", hint)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b", re.ASCII)
 
 
 def export(ledger: Ledger, path: Path, *, clear: bool) -> int:
     """Write the list as CSV; addresses as SHA-256 unless `clear`.  Says how many.
 
     An address that opted out may not be passed on except to honour the opt-out (15 U.S.C.
-    7704(a)(4)(A)(iv)); as a hash it can be compared and not mailed.
+    7704(a)(4)(A)(iv)); as a hash it can be compared and not mailed.  That they went out in
+    clear is written into the run book.
     """
+    if clear:
+        at = datetime.now().astimezone().isoformat(timespec="seconds")
+        RunBook(ledger.directory).put("exports", at, {"file": path.name})
     with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["email" if clear else "hash", "reason"])

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -323,7 +324,7 @@ def test_answers_may_be_repeated(sent: Sent) -> None:
     """People write twice, and may ask twice to be let go: also after they had come back."""
     ann, bo, *_ = PEOPLE
     sent.take_in(wish(sent, ann), reply(sent, bo))
-    ok(sent.where, "unsubscribe", "remove", ann, "--consent", "wrote to us")
+    ok(sent.where, "unsubscribe", "remove", ann, "--consent", f"wrote on {date.today()}")
     counts = sent.take_in(altered(wish(sent, ann)), altered(reply(sent, bo)))["counts"]
 
     assert counts == {"unsubscribed": 1, "suppressed": 1, "replied": 1}

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import date
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -552,6 +553,6 @@ def test_a_complaint(tmp_path: Path, server: Misbehaving) -> None:
     assert reasons == {"hard-bounce", "complaint"}
     listed = ok(tmp_path, "bounces", "list", "--reason", "complaint").out
     assert listed.count("complained") == 2
-    consent = ("--consent", "a form on 2026-11-24")
+    consent = ("--consent", f"a form on {date.today()}")
     ok(tmp_path, "unsubscribe", "remove", "anna@inbox.example", *consent)
     assert suppressed(tmp_path) == {"bert"}

@@ -101,7 +101,7 @@ def unsubscribe_export(path: Path, for_compliance: bool) -> None:
 @click.option(
     "--consent",
     required=True,
-    help="How and when they agreed to get mail again; kept as evidence.",
+    help="How and on which day (2026-11-24) they agreed to get mail again; kept as evidence.",
 )
 def unsubscribe_remove(address: str, consent: str) -> int:
     """Take ADDRESS off the list, because of a consent given after the opt-out."""
