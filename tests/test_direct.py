@@ -96,14 +96,16 @@ def world(tmp_path_factory):
     directory = tmp_path_factory.mktemp("world")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(directory / "ca.pem")
-    names = ("right", "wrong", "authority", "unusable", "tampered", "ignored")
+    names = ("right", "wrong", "authority", "unusable", "tampered", "ignored", "strict")
     leaves = {f"mx.{name}.example": ca.issue_cert(f"mx.{name}.example") for name in names}
     zones = dict(ZONES)
     for name in names:
         record = tlsa(name, leaves[f"mx.{name}.example"], ca)
         records = f"@ MX 1 mx\nmx A 127.0.3.4\n_{PORT}._tcp.mx TLSA {record}"
         zones[f"{name}.example"] = records
-    signed = [f"{name}.example" for name in ("right", "wrong", "authority", "unusable")]
+    zones["strict.example"] += '\n_mta-sts TXT "v=STSv1; id=1;"\nmta-sts A 127.0.3.20'
+    signed = ("right", "wrong", "authority", "unusable", "strict")
+    signed = [f"{name}.example" for name in signed]
     forged = {
         "forged.example": ("127.0.3.4", "127.0.3.9"),
         "tampered.example": (" TLSA 3 1 1 ", " TLSA 3 0 1 "),
@@ -120,6 +122,7 @@ def tlsa(name: str, leaf: trustme.LeafCert, ca: trustme.CA) -> str:
     return {
         "right": f"3 0 1 {digest}",
         "wrong": f"3 0 1 {'ab' * 32}",
+        "strict": f"3 0 1 {'ab' * 32}",
         "authority": f"2 0 1 {digest}",
         "unusable": f"1 0 1 {digest}",
         "tampered": f"3 1 1 {digest}",
@@ -616,9 +619,11 @@ POLICY = "version: STSv1\nmode: {mode}\nmx: {mx}\nmax_age: 86400\n"
 
 
 @contextlib.asynccontextmanager
-async def policy(world, carrier, mode="enforce", mx="mx.sts.example", **served):
-    """The policy of sts.example, and a carrier that finds it."""
-    certificate = world.certificate("mta-sts.sts.example")
+async def policy(
+    world, carrier, mode="enforce", mx="mx.sts.example", domain="sts.example", **served
+):
+    """The policy of a domain, and a carrier that finds it."""
+    certificate = world.certificate(f"mta-sts.{domain}")
     text = POLICY.format(mode=mode, mx=mx)
     async with PolicyHost(certificate, HOSTS["web"], text=text, **served) as web:
         yield carrier(policy_port=web.port), web
@@ -797,6 +802,24 @@ def test_another_certificate_than_published(world, carrier, name, tls):
     assert not error.permanent
     assert "dane" in str(error)
     assert (server.messages, server.sessions) == ([], 1)
+
+
+def test_the_published_certificate_goes_before_a_policy(world, carrier):
+    """That MTA-STS is content is no excuse for a certificate that DANE is not (RFC 8461 §2)."""
+
+    async def main():
+        mx = "mx.strict.example"
+        async with (
+            policy(world, carrier, mx=mx, domain="strict.example") as (there, web),
+            host("mx", tls=world.certificate(mx)) as server,
+        ):
+            return await fails(there, "strict.example"), server.messages, web.requests
+
+    error, messages, requests = run(main())
+    assert not error.permanent
+    assert "dane" in str(error)
+    assert messages == []
+    assert len(requests) == 1
 
 
 def test_records_that_are_unusable(carrier):

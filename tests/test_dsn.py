@@ -228,6 +228,18 @@ def test_cut_short() -> None:
     assert read(cut).message_id == ""
 
 
+@pytest.mark.parametrize("kind", ["message/global", "message/global-headers"])
+def test_what_is_returned_in_utf8(kind: str) -> None:
+    """The returned message may be an internationalised one, or its header (RFC 6533 §6)."""
+    utf8 = WHOLE.replace(b"text/rfc822-headers", kind.encode())
+    utf8 = utf8.replace(b"Subject: News", "Subject: Grüße\nTo: jörg@example.net".encode())
+    found = read(utf8)
+
+    assert found.message_id == "<r1.2@news.example.com>"
+    assert found.returned[2:] == (("subject", "Grüße"), ("to", "jörg@example.net"))
+    assert found.reports == read(WHOLE).reports
+
+
 def test_action_decides() -> None:
     """The class of the status does not change the action (RFC 3464 §2.3.3)."""
     assert only(RECIPIENT.replace("5.1.1\n", "4.4.7\n")).action == "failed"

@@ -212,6 +212,32 @@ def test_the_first_digit_decides_how_lasting_it_is(code, status, expected):
     assert permanent(code, status) is expected
 
 
+@pytest.mark.parametrize(
+    ("statuses", "reason"),
+    [
+        ("5.1.1 5.1.3 5.1.6 4.1.1", Reason.INVALID_RECIPIENT),
+        ("5.1.2 5.4.4", Reason.DOMAIN_INVALID),
+        ("5.7.13", Reason.MAILBOX_INACTIVE),
+        ("4.2.2 5.2.2", Reason.MAILBOX_FULL),
+        ("5.2.3 5.3.4", Reason.MESSAGE_TOO_LARGE),
+        ("4.3.0 4.3.2 5.3.0 5.5.0 5.5.1 5.5.2 5.5.4", Reason.SYSTEM_ERROR),
+        ("4.4.1 4.4.2 4.4.4 4.4.6 5.4.6", Reason.NETWORK_TEMPORARY),
+        ("4.4.7 5.4.7", Reason.EXPIRED),
+        ("5.6.0 5.6.1", Reason.SPAM_CONTENT),
+        ("5.7.20 5.7.21 5.7.22 5.7.23 5.7.24 5.7.25 5.7.26 5.7.1", Reason.POLICY_AUTH),
+        # Not registered: the class of the code decides.
+        ("5.1.99 5.3.99 5.7.99 5.9.9", Reason.OTHER),
+        ("4.3.99 4.9.9", Reason.NETWORK_TEMPORARY),
+    ],
+)
+def test_what_a_status_means(statuses, reason):
+    """Without telling words, as the registry has it (RFC 3463, RFC 5248, RFC 7372)."""
+    for status in statuses.split():
+        code = 550 if status[0] == "5" else 451
+
+        assert classify(code, status, "Sorry") is reason, status
+
+
 def test_a_reply_is_read_over_its_lines():
     """Codes on every line, in one line or none, and soft breaks hide nothing."""
     lines = (

@@ -332,6 +332,17 @@ def test_answers_may_be_repeated(sent: Sent) -> None:
     assert sent.kept("quarantine") == []
 
 
+def test_after_four_weeks(sent: Sent) -> None:
+    """A bounce may take its time: it is believed for a month."""
+    ann, *_ = PEOPLE
+    with closing(sqlite3.connect(sent.where / ".mailblast/ledger.db")) as ledger:
+        ledger.execute("UPDATE deliveries SET dated = dated - 29 * 86400")
+        ledger.commit()
+
+    assert sent.take_in(notice(sent, ann))["counts"] == {"bounced": 1, "suppressed": 1}
+    assert sent.disposition(ann) == "bounced"
+
+
 def test_expired(sent: Sent) -> None:
     """A month later a bounce is not believed any more; a wish to leave still is."""
     ann, bo, cy, *_ = PEOPLE
