@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from checking import campaign, facts, findings, listed, sample, says
+from checking import attested, campaign, facts, findings, listed, sample, says
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from told import told
@@ -69,6 +69,9 @@ def test_what_binds_bulk_senders_alone_is_a_warning_for_others():
 
     assert statuses("BULK-DMARC", published("", None, few)) == ["warn"]
     assert statuses("BULK-DMARC", published("", None, many)) == ["fail"]
+    stray = campaign(sender={"return_path": parse("bounces@other.example")})
+    assert statuses("BULK-ALIGN", published("", stray, few)) == ["warn"]
+    assert statuses("BULK-ALIGN", published("", stray, many)) == ["fail"]
 
 
 # --- SPF ----------------------------------------------------------------------------------
@@ -242,6 +245,9 @@ def test_a_relay_that_signs_is_attested():
 
     asked = says("BULK-DKIM", published("", relay), BULK)
     assert (asked.status, bool(asked.digest)) == ("fail", True)
+    word = attested("BULK-DKIM", asked.digest)
+    given = replace(relay, declared=replace(relay.declared, **word))
+    assert statuses("BULK-DKIM", published("", given)) == ["attested"]
     assert statuses("BULK-DKIM", published("")) == ["fail"]
 
 

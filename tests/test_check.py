@@ -107,13 +107,29 @@ sources = [{ title = "The manual", date = "2026-10" }]
 """
 
 
-def judged(rules, checks):
-    return judge(facts(), [read_pack("ours", PACK + rules, checks)])
+def judged(rules, checks, told=None):
+    return judge(told or facts(), [read_pack("ours", PACK + rules, checks)])
 
 
 def test_what_was_not_gathered_is_skipped():
     """A rule that looks at a group that is not there ends as `skip`, with the reason."""
     assert status("CANSPAM-ADDRESS", facts(None, object())) == "skip"
+
+
+# What these look at are settings, which are always there.
+OF_SETTINGS = {
+    *("CANSPAM-SCOPE", "CANSPAM-FROM-IDENT", "CANSPAM-RELAY-DISGUISE", "CANSPAM-HARVEST"),
+    *("CANSPAM-ADDRESS-FORM", "SMTP-RETRY", "HDR-CSA", "HDR-VBR"),
+}
+
+
+@pytest.mark.parametrize("rule", CHECKS)
+def test_a_rule_that_was_told_nothing_is_skipped(rule):
+    """No rule passes, or fails, for what nobody has gathered."""
+    nothing = facts(None, object())
+    found = {str(one.status) for one in judged(f"{rule} = {{}}", CHECKS, nothing)}
+
+    assert (found == {"skip"}) == (rule not in OF_SETTINGS)
 
 
 def test_a_function_may_find_several_things():

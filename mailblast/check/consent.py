@@ -45,7 +45,7 @@ def own(facts: Facts) -> Verdict:
     if source == "third-party":
         return failed('source = "third-party"')
     confirmed = sum(seen.rows for one, seen in listed.consents.items() if one.confirmed)
-    seen = f'source = "{source}"; {confirmed:,} of {listed.rows:,} confirmed it'
+    seen = f'source = "{source}"; {confirmed:,} of {listed.rows:,} rows with double opt-in'
     if source == "other":
         return asked(seen, f"asked for it\n{listed.digest}")
     return passed(seen)

@@ -172,7 +172,7 @@ def explained(rule: Rule) -> Iterator[str]:
         yield f"Proven by: {', '.join(rule.tests)}"
     if rule.lacks:
         yield f"Lacking: {rule.lacks}"
-    if rule.message:
+    if rule.message and rule.where in (Where.CHECK, Where.EXPLAIN):
         yield f"Says: {rule.message}"
     if rule.fix:
         yield f"To do: {rule.fix}"
