@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import case, exists, func, or_, select
 
 from mailblast.check.facts import History, Late
 from mailblast.event import EventKind
@@ -109,8 +109,16 @@ _mailed = (
     )
     .correlate(suppressions)
 )
+# The message that they answered came before the answer, whatever the two clocks say.
+_answer = events.alias("answer")
+_answered = exists().where(
+    _answer.c.delivery == events.c.delivery,
+    _answer.c.id > events.c.id,
+    _answer.c.kind.in_(_WISHES.values()),
+)
 _until = or_(suppressions.c.removed.is_(None), events.c.at < suppressions.c.removed)
-_MAILED_AFTER = _mailed.where(and_(events.c.at > _ASKED, _until)).scalar_subquery()
+_MAILED_BEFORE = _mailed.where(or_(events.c.at <= _ASKED, _answered)).scalar_subquery()
+_MAILED_AFTER = _mailed.where(events.c.at > _ASKED, ~_answered, _until).scalar_subquery()
 
 _OPT_OUTS = (
     select(
@@ -118,7 +126,7 @@ _OPT_OUTS = (
         *(suppressions.c.note, suppressions.c.source),
         _ASKED.label("asked"),
         *(suppressions.c.added, suppressions.c.removed, suppressions.c.consent),
-        _mailed.where(events.c.at <= _ASKED).scalar_subquery().label("mailed_before"),
+        _MAILED_BEFORE.label("mailed_before"),
         _MAILED_AFTER.label("mailed_after"),
     )
     .where(suppressions.c.reason.in_(_WISHES))
