@@ -76,7 +76,8 @@ class Notice:
     a tag may stand there too when the mail itself was forwarded.  `author` is who wrote
     (the address in From), `feedback` the Feedback-Type of a complaint (RFC 5965).
     `message_id` is that of the returned message, in angle brackets, `returned` its header
-    section as far as it came back.  `rule` says why it is of this kind.
+    section as far as it came back.  `arrived` is when this mail came, in seconds since 1970,
+    None if nobody says.  `rule` says why it is of this kind.
     """
 
     kind: Kind
@@ -88,4 +89,5 @@ class Notice:
     author: str = ""
     feedback: str = ""
     returned: tuple[tuple[str, str], ...] = ()
+    arrived: float | None = None
     rule: str = ""
