@@ -62,8 +62,11 @@ class _Case:
     digest: bytes
     now: float
 
-    def fact(self, kind: EventKind, sent: Sent, text: str) -> Event:
-        return Event(sent.delivery, kind, self.now, text=text, digest=self.digest)
+    def fact(
+        self, kind: EventKind, sent: Sent, text: str, at: float | None = None
+    ) -> Event:
+        at = self.now if at is None else at
+        return Event(sent.delivery, kind, at, text=text, digest=self.digest)
 
 
 def judged(read: Read, tie: Tie, digest: bytes, now: float) -> Judged:
@@ -180,7 +183,10 @@ def _wish(case: _Case) -> Judged:
     text = _by(case.notice)
     if sent := case.tie.proven:
         leaving += [sent.key] if sent.key else []
-        facts = (case.fact(EventKind.UNSUBSCRIBED, sent, text),)
+        # The time that the law gives runs from the day on which the wish came, and mail may
+        # have lain there for a while.  It cannot have come before what it answers.
+        came = min(max(case.notice.arrived or case.now, sent.dated), case.now)
+        facts = (case.fact(EventKind.UNSUBSCRIBED, sent, text, came),)
     if not leaving:
         return Judged("unmatched", text)
     wishes = tuple(Entry(key, Reason.UNSUBSCRIBED, text) for key in dict.fromkeys(leaving))

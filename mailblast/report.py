@@ -142,14 +142,19 @@ def close_windows(ledger: Ledger, now: float) -> int:
 
 
 def chosen(ledger: Ledger, name: str | None) -> list[Run]:
-    """The run of this name, or the latest one of all.  Raises UserError if there is none."""
+    """The run of this name, the latest of the campaign of this name, or the latest of all.
+
+    Raises UserError if there is none.
+    """
     if name is None:
         found = ledger.runs.all()[-1:]
     else:
-        one = ledger.runs.find(name)
+        campaign = name.removeprefix("./").rstrip("/")
+        one = ledger.runs.find(name) or ledger.runs.latest(campaign)
         found = [one] if one else []
     if not found:
-        what = f"there is no run {name}" if name else "nothing was sent from here yet"
+        nothing = "nothing was sent from here yet"
+        what = f"there is no run and no campaign {name}" if name else nothing
         raise UserError(what, "mailblast report --all lists the runs" if name else "")
     return found
 

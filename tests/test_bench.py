@@ -14,7 +14,7 @@ from bench.versus.delay import delayed
 from bench.versus.machine import PATH
 from bench.versus.page import BENCHMARKS, PERFORMANCE, rewrite
 from bench.versus.receiver import Receiver
-from bench.versus.relay import of_postfix
+from bench.versus.relay import of_postfix, of_signing_postfix
 from bench.versus.sending import Sending, of_mailblast
 from bench.versus.table import Measured, figures, section
 from bench.versus.usage import Usage
@@ -113,6 +113,16 @@ def test_a_relay_is_measured():
     assert of_postfix(30) > 0
 
 
+@needs_postfix
+@pytest.mark.skipif(
+    shutil.which("opendkim", path=PATH) is None,
+    reason="needs OpenDKIM (apt-get install opendkim)",
+)
+def test_a_relay_that_signs_is_measured():
+    """Postfix has every message signed; if one were not, that would be no figure."""
+    assert of_signing_postfix(30) > 0
+
+
 @needs_sink
 def test_a_million_is_measured():
     """A run is measured from its first message to its last; one killed is taken up again."""
@@ -160,9 +170,9 @@ def sending(rate):
     return Sending(100, rate, Usage(begun=0, whole=10, processor=5, main_mb=90, all_mb=140))
 
 
-def measured(postfix):
+def measured(postfix, signing=None):
     pair = sending(50.0), sending(300.0)
-    return Measured(pair, pair, sending(25.0), DELAY, postfix, (4_000.0, 8_000.0))
+    return Measured(pair, pair, sending(25.0), DELAY, postfix, signing, (4_000.0, 8_000.0))
 
 
 def test_the_last_line_has_six_keys():
@@ -183,6 +193,8 @@ def test_what_was_not_measured_is_left_out():
     assert "beside nodemailer 10.0 | 300 | 25 | 12.00 | ≥ 1.9 |" in section(measured(None))
     assert "Postfix" not in section(measured(None))
     assert "delivered | 100 | 3.00 | ≥ 3 |" in section(measured(100.0))
+    assert "OpenDKIM" not in section(measured(100.0))
+    assert "by OpenDKIM | 75 | 4.00 | ≥ 3 |" in section(measured(100.0, 75.0))
 
 
 def test_each_benchmark_keeps_to_its_section(tmp_path):

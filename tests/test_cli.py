@@ -448,7 +448,10 @@ def test_report_words(tmp_path: Path) -> None:
     assert re.search(r"all rows +6\b", said)
     for what in ("address-syntax", "duplicate", "invalid-recipient", "--export"):
         assert what in said
-    assert "there is no run nonsense" in ok(tmp_path, "report", "nonsense", status=1).err
+    for name in ("letter", "letter/", "./letter"):
+        assert ok(tmp_path, "report", name).out == said
+    said = ok(tmp_path, "report", "nonsense", status=1).err
+    assert "there is no run and no campaign nonsense" in said
 
 
 def test_rejected_rows_come_back_as_they_came(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_notice_by_the_book() -> None:
             ("message-id", "<r1.2@news.example.com>"),
             ("subject", "News"),
         ),
+        arrived=1_700_000_000,
         rule="dsn",
     )
 

@@ -131,6 +131,22 @@ def test_a_wish_from_another_address():
     assert (nobody.result, nobody.wishes) == ("unmatched", ())
 
 
+@pytest.mark.parametrize(
+    ("arrived", "counts"),
+    [
+        (None, NOW),
+        (NOW - 60, NOW - 60),
+        (STRONG.sent.dated - 1, STRONG.sent.dated),  # before our mail it cannot have come
+        (NOW + 60, NOW),
+    ],
+)
+def test_a_wish_counts_from_when_it_came(arrived, counts):
+    """However long it lay in a mailbox; and whatever somebody writes there as a date."""
+    found = judged(Read(replace(WISH, arrived=arrived)), STRONG, DIGEST, NOW)
+
+    assert [fact.at for fact in found.facts] == [counts]
+
+
 def test_the_event_of_a_bounce():
     """It has the server's own words, code, status and reason, and the digest of the mail."""
     (fact,) = judged(Read(bounce("failed")), STRONG, DIGEST, NOW).facts

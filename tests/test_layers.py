@@ -68,10 +68,10 @@ LAYERS = [
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
-    "send", "send.due", "reading", "reconcile", "intake", "preview", "optout",
+    "send", "send.due", "reading", "reconcile", "intake", "preview", "dossier", "optout",
     # faces: how it is asked for and shown
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
-    "terminal.history", "terminal", "terminal.findings", "terminal.zone",
+    "terminal.history", "terminal", "terminal.findings", "terminal.zone", "terminal.dossier",
     "cli.base", "cli.making", "cli.check", "cli.zone", "cli.sending", "cli.account", "cli.source",
     "cli.importing", "cli.bounces", "cli.history", "cli.explain", "cli.destinations",
     "cli.lists",

@@ -192,6 +192,31 @@ def test_suppressed_since_enrolment_is_not_claimed(ledger):
     }
 
 
+@pytest.mark.parametrize("piece", [1, 2, 3, 1_000])
+def test_a_run_is_counted_in_pieces_of_any_size(ledger, monkeypatch, piece):
+    """Each delivery is counted once, and none of another run, whose numbers lie between."""
+    monkeypatch.setattr("mailblast.ledger.runs.PIECE", piece)
+    first, other = begun(ledger, "first"), begun(ledger, "other")
+    rows = [
+        Row(n, n + 1, (text,), parse(text), None, "")
+        for n, text in enumerate(["e@one.example", "f@three.example", "g@three.example"], 5)
+    ]
+    ledger.enrolment(first, 1.0).enter(rows)
+    ledger.suppressions.add([Entry("@three.example", "unsubscribed")], 5.0, "test")
+    ledger.deliveries.claim(claim(first, three=5))
+
+    assert ledger.runs.dispositions(first.number) == {"queued": 5, "suppressed": 2}
+    assert ledger.runs.reasons(first.number) == {"unsubscribed": 2}
+    assert ledger.runs.destinations(first.number) == {
+        "one.example": {"queued": 3},
+        "two.example": {"queued": 2},
+        "three.example": {"suppressed": 2},
+    }
+    assert ledger.runs.dispositions(other.number) == {"queued": 4}
+    assert ledger.runs.any_in(first.number, {Disposition.SUPPRESSED})
+    assert not ledger.runs.any_in(other.number, {Disposition.SUPPRESSED})
+
+
 def test_a_watch_sees_what_is_added_after_it_began(ledger):
     """The last look before MAIL FROM: new entries only, of this scope or the workspace."""
     ledger.suppressions.add([Entry("a@one.example", "listed")], 1.0, "test")

@@ -73,4 +73,5 @@ def _tied(notice: Notice, message: Message) -> Notice:
         senders=notice.senders or message.returned_addresses("return-path"),
         author=message.author,
         returned=message.returned,
+        arrived=message.arrived,
     )

@@ -5,8 +5,10 @@ written by somebody else, often by ourselves, and names recipients, codes and wo
 own.
 """
 
+import calendar
 import re
 from collections.abc import Iterator
+from email.utils import parsedate_tz
 from functools import cached_property
 
 from mailblast.bounce import charset
@@ -29,6 +31,7 @@ MAX_TEXT = 32 * 1024
 MAX_ADDRESS = 320  # 64 + "@" + 255: RFC 5321 §4.5.3.1
 MAX_ADDRESSED = 50
 MAX_ID = 1000
+MAX_DATE = 100
 MAX_RETURNED = 200
 
 _BLANK_LINES = re.compile(r"\n[ \t\r]*\n")
@@ -173,6 +176,14 @@ class Message:
             found.update(dict.fromkeys(word for word in _FOR.findall(value) if "@" in word))
         return tuple(printable(word)[:MAX_ADDRESS] for word in list(found)[:MAX_ADDRESSED])
 
+    @cached_property
+    def arrived(self) -> float | None:
+        """When it came, in seconds since 1970: as the last server that took it says, else as
+        the mail says itself.  None if that is no date."""
+        stamps = list(self.head.values("received"))[:1]  # the last one stands first
+        said = stamps[0].rpartition(";")[2] if stamps else self.head.value("date")
+        return _moment(said)
+
     def returned_field(self, name: str) -> str:
         """A field of the returned message; "" when there is none."""
         return Part(self.returned, b"").value(name)
@@ -184,6 +195,15 @@ class Message:
     def returned_addresses(self, *names: str) -> tuple[str, ...]:
         """The addresses in these fields of the returned message, each once."""
         return _in_fields(Part(self.returned, b""), names)
+
+
+def _moment(said: str) -> float | None:
+    """A date of RFC 5322 §3.3; without a zone it is taken for UTC."""
+    try:
+        found = parsedate_tz(said[:MAX_DATE])
+        return calendar.timegm(found[:6]) - (found[9] or 0) if found else None
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None  # what the library trips over is no date
 
 
 def _in_fields(part: Part, names: tuple[str, ...]) -> tuple[str, ...]:

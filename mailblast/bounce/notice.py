@@ -77,7 +77,8 @@ class Notice:
     (the address in From), `feedback` the Feedback-Type of a complaint (RFC 5965); `departed`
     is an automatic reply that says that the person is there no more.
     `message_id` is that of the returned message, in angle brackets, `returned` its header
-    section as far as it came back.  `rule` says why it is of this kind.
+    section as far as it came back.  `arrived` is when this mail came, in seconds since 1970,
+    None if nobody says.  `rule` says why it is of this kind.
     """
 
     kind: Kind
@@ -90,4 +91,5 @@ class Notice:
     feedback: str = ""
     departed: bool = False
     returned: tuple[tuple[str, str], ...] = ()
+    arrived: float | None = None
     rule: str = ""

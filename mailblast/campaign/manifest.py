@@ -69,6 +69,17 @@ def settings_of(campaign: Campaign) -> Mapping[str, str]:
     }
 
 
+def manifest_as_kept(entries: Mapping[str, str], campaign: Campaign) -> Manifest:
+    """The manifest of a run, from its entries; `campaign` is its campaign as it was kept."""
+    directory, path = campaign.directory, campaign.recipients.file
+    if inside(directory, path):
+        listed = _named(path.relative_to(directory).as_posix())
+    else:
+        listed = f"recipients: {path.name}"
+    files = (name for name in entries if not name.startswith("[") and name != listed)
+    return Manifest(entries, tuple(files))
+
+
 def content_files(campaign: Campaign) -> Iterator[tuple[str, Path]]:
     """The files of the content with their names, in order; the list of recipients too."""
     directory, listed = campaign.directory, campaign.recipients.file

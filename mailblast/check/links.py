@@ -45,7 +45,7 @@ def _split(link: str) -> SplitResult:
     return parts
 
 
-def _targets(sample: Sample, page: Page | None) -> dict[str, str]:
+def targets(sample: Sample, page: Page | None) -> dict[str, str]:
     """Every address in a message, with where it stands."""
     found = {
         one.rstrip(_TRAILING): "the text" for one in reversed(_URL.findall(sample.text))
@@ -58,7 +58,7 @@ def _targets(sample: Sample, page: Page | None) -> dict[str, str]:
 
 def honest(sample: Sample, page: Page | None) -> Iterator[Verdict]:
     """MSG-LINKS: a link shows where it leads, and that is a name of somebody's own."""
-    for link, place in _targets(sample, page).items():
+    for link, place in targets(sample, page).items():
         if why := _obscure(_split(link)):
             yield failed(place, link=link[:100], reason=why)
     for anchor in page.anchors if page else ():
@@ -141,14 +141,14 @@ def _nowhere(link: str, schemes: frozenset[str]) -> str:
 
 def private(sample: Sample, page: Page | None) -> Iterator[Verdict]:
     """MSG-LINK-HTTP: nothing is asked for without TLS."""
-    for link, place in _targets(sample, page).items():
+    for link, place in targets(sample, page).items():
         if _split(link).scheme == "http":
             yield failed(place, link=link[:100])
 
 
 def few(sample: Sample, page: Page | None) -> Iterator[Verdict]:
     """MSG-LINK-DOMAINS: a message leads to few hosts."""
-    links = (_split(one) for one in _targets(sample, page))
+    links = (_split(one) for one in targets(sample, page))
     hosts = {one.hostname for one in links if one.scheme in ("http", "https")}
     if len(hosts) > MANY:
         yield failed("", n=len(hosts), limit=MANY)

@@ -7,12 +7,18 @@ import click
 
 from mailblast import preview as previews
 from mailblast import report as reports
+from mailblast.clean import new_file
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
 from mailblast.cli.making import show_message
 from mailblast.disposition import DUE
+from mailblast.dossier import dossier
 from mailblast.errors import UserError
 from mailblast.terminal import Screen
+from mailblast.terminal.dossier import MOST
+from mailblast.terminal.dossier import lines as dossier_in_lines
 from mailblast.terminal.words import counted
+
+PAGE = 92  # columns of a page of text
 
 
 @click.command()
@@ -23,13 +29,35 @@ from mailblast.terminal.words import counted
     type=click.Path(path_type=Path),
     help="Write the invalid rows, as they came, with the reason.",
 )
+@click.option(
+    "--compliance",
+    is_flag=True,
+    help="The dossier: what was sent, to how many, who vouched for it, who asked for no more.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="With --compliance: write the whole dossier into this new file.",
+)
 @rehearsal_option
 @json_option
 def report(
-    run: str | None, every: bool, export: Path | None, rehearsal: bool, as_json: bool
+    run: str | None,
+    every: bool,
+    export: Path | None,
+    compliance: bool,
+    output: Path | None,
+    rehearsal: bool,
+    as_json: bool,
 ) -> None:
     """What has become of RUN (the latest, if none is named), in sums that add up."""
     screen = Screen(json=as_json)
+    if output and not compliance:
+        raise click.UsageError("--output goes with --compliance; --export writes rows")
+    if compliance:
+        _dossier(screen, run, output, rehearsal=rehearsal, as_json=as_json)
+        return
     with opened(Path(), rehearsal=rehearsal) as (_, ledger):
         reports.close_windows(ledger, time.time())
         runs = ledger.runs.all() if every else reports.chosen(ledger, run)
@@ -42,6 +70,23 @@ def report(
         else:
             for one in found:
                 screen.report(one)
+
+
+def _dossier(
+    screen: Screen, run: str | None, output: Path | None, *, rehearsal: bool, as_json: bool
+) -> None:
+    with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
+        reports.close_windows(ledger, time.time())
+        found = dossier(ledger, workspace, reports.chosen(ledger, run)[0])
+    if output:
+        with new_file(output, "utf-8") as file:
+            file.writelines(f"{line}\n" for line in dossier_in_lines(found, PAGE))
+        screen.say(f"wrote {output}")
+    elif as_json:
+        put_json(found.as_json())
+    else:
+        for line in dossier_in_lines(found, min(screen.out.width, PAGE), MOST):
+            screen.say(line)
 
 
 @click.command()

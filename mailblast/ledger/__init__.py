@@ -26,7 +26,7 @@ from mailblast.ledger.deliveries import (
 from mailblast.ledger.enrolment import BATCH, Enrolment
 from mailblast.ledger.history import History, Mishap
 from mailblast.ledger.imports import Change, Imports, Returned, Taken
-from mailblast.ledger.optouts import OptOuts
+from mailblast.ledger.optouts import OptOut, OptOuts
 from mailblast.ledger.pauses import Pause, Pauses
 from mailblast.ledger.policies import Kept, Policies
 from mailblast.ledger.runs import Run, Runs
@@ -49,6 +49,7 @@ __all__ = [
     "Kept",
     "Ledger",
     "Mishap",
+    "OptOut",
     "Pause",
     "Pauses",
     "Policies",

@@ -2,15 +2,23 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from mailblast.event import Disposition
 from mailblast.ledger.database import Database
-from mailblast.ledger.statement import count
 from mailblast.ledger.tables import deliveries, domains, events, runs
 from mailblast.reason import Reason
 
@@ -32,7 +40,8 @@ class Run:
     header: tuple[str, ...]
 
 
-_PLACED = func.coalesce(domains.c.destination, deliveries.c.domain)
+PIECE = 20_000  # deliveries that are counted at a time
+_PIECE = deliveries.c.id.between(bindparam("first"), bindparam("last"))
 
 
 class Runs:
@@ -111,35 +120,41 @@ class Runs:
         """How many deliveries are in each disposition: together, the rows of the file."""
         return {
             Disposition(name): many
-            for name, many in self._counted(number, deliveries.c.disposition)
+            for (name,), many in self._counted(number, deliveries.c.disposition)
         }
+
+    def any_in(self, number: int, these: Collection[Disposition]) -> bool:
+        """Whether a delivery of the run is in one of these dispositions."""
+        query = select(deliveries.c.id).where(
+            deliveries.c.run == number, deliveries.c.disposition.in_(these)
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
 
     def reasons(self, number: int) -> dict[Reason, int]:
         """How many deliveries have each reason for not having been accepted (yet)."""
         return {
             Reason(name): many
-            for name, many in self._counted(number, deliveries.c.reason)
+            for (name,), many in self._counted(number, deliveries.c.reason)
             if name
         }
 
     def marks(self, number: int) -> dict[str, int]:
         """How many deliveries have each mark, `complained` and the like."""
-        query = select(deliveries.c.marks).where(
-            deliveries.c.run == number, deliveries.c.marks != ""
-        )
         found: Counter[str] = Counter()
-        with self._database.reading() as connection:
-            for (marks,), many in count(connection, query, {}).items():
-                found.update(dict.fromkeys(marks.split(), many))
+        for (marks,), many in self._counted(
+            number, deliveries.c.marks, where=(deliveries.c.marks != "",)
+        ):
+            found.update(dict.fromkeys(marks.split(), many))
         return dict(sorted(found.items()))
 
     def destinations(self, number: int) -> dict[str, dict[Disposition, int]]:
         """The dispositions of each destination; rows without a domain are left out."""
         with self._database.reading() as connection:
-            placed = dict(map(tuple, connection.execute(select(domains))))
+            placed = _placed(connection)
         found: dict[str, Counter[Disposition]] = {}
         columns = (deliveries.c.domain, deliveries.c.disposition)
-        for domain, name, many in self._counted(number, *columns):
+        for (domain, name), many in self._counted(number, *columns):
             if domain:
                 one = found.setdefault(placed.get(domain, domain), Counter())
                 one[Disposition(name)] += many
@@ -150,24 +165,44 @@ class Runs:
     ) -> Iterator[tuple[str, Disposition, Reason | None, int]]:
         """What became of the deliveries settled since then: destination, disposition, reason,
         and how many."""
-        query = (
-            select(_PLACED, deliveries.c.disposition, deliveries.c.reason)
-            .outerjoin(domains, domains.c.domain == deliveries.c.domain)
-            .where(deliveries.c.run == number, deliveries.c.settled >= since)
-        )
         with self._database.reading() as connection:
-            counts = count(connection, query, {})
-        for (destination, became, reason), many in counts.items():
+            placed = _placed(connection)
+        columns = (deliveries.c.domain, deliveries.c.disposition, deliveries.c.reason)
+        settled = deliveries.c.settled >= since
+        for (domain, became, reason), many in self._counted(
+            number, *columns, where=(settled,)
+        ):
             why = Reason(reason) if reason else None
-            yield destination, Disposition(became), why, many
+            yield placed.get(domain, domain), Disposition(became), why, many
 
-    def _counted(self, number: int, *columns: Column[str]) -> list[Any]:
-        """How often each of these values, or of these together, occurs; most often first."""
-        query = select(*columns).where(deliveries.c.run == number)
+    def _counted(
+        self,
+        number: int,
+        *columns: ColumnElement[str],
+        where: Iterable[ColumnElement[bool]] = (),
+    ) -> list[tuple[tuple[Any, ...], int]]:
+        """How often each of these values, or of these together, occurs; most often first.
+
+        Piece by piece: where no index has the order, SQLite sorts for GROUP BY, and has all
+        that it sorts in memory.
+        """
+        mine = deliveries.c.run == number
+        counts: Counter[tuple[Any, ...]] = Counter()
         with self._database.reading() as connection:
-            counts = count(connection, query, {})
-        order = sorted(counts.items(), key=lambda one: (-one[1], str(one[0])))
-        return [(*values, many) for values, many in order]
+            ends = select(func.min(deliveries.c.id), func.max(deliveries.c.id)).where(mine)
+            first, last = connection.execute(ends).one()
+            grouped = select(*columns, func.count()).where(mine, _PIECE, *where)
+            query = grouped.group_by(*columns)
+            for start in range(first or 0, (last or 0) + 1, PIECE):
+                ids = {"first": start, "last": start + PIECE - 1}
+                for *values, many in connection.execute(query, ids):
+                    counts[tuple(values)] += many
+        return sorted(counts.items(), key=lambda one: (-one[1], str(one[0])))
+
+
+def _placed(connection: Connection) -> dict[str, str]:
+    """To which destination each domain was found to belong."""
+    return dict(map(tuple, connection.execute(select(domains))))
 
 
 def _run(row: Any) -> Run:

@@ -73,7 +73,7 @@ def _pauses(
     ledger: Ledger, run: int, passed: Sequence[tuple[str, Trip]], now: float
 ) -> list[Pause]:
     standing = {one.destination for one in ledger.pauses.standing(run)}
-    due = not DUE.isdisjoint(ledger.runs.dispositions(run))
+    due = ledger.runs.any_in(run, DUE)
     found = []
     for destination, trip in passed:
         where = trip.destination

@@ -321,11 +321,12 @@ def _untouched(ledger: Ledger, run: Run) -> bool:
     """
     if run.state in ("enrolling", "enrolled"):
         return True
-    offered = not _NOT_OFFERED.issuperset(ledger.runs.dispositions(run.number))
-    return run.state == "started" and not offered
+    return run.state == "started" and not ledger.runs.any_in(run.number, _OFFERED)
 
 
-_NOT_OFFERED = frozenset({Disposition.QUEUED, Disposition.SUPPRESSED, Disposition.INVALID})
+_OFFERED = frozenset(Disposition) - {
+    *(Disposition.QUEUED, Disposition.SUPPRESSED, Disposition.INVALID)
+}
 
 
 def _same_content(run: Run, content: Manifest) -> None:

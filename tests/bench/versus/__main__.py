@@ -5,8 +5,8 @@
 
 The receiver is Postfix's smtp-sink, on this machine: so both sides share its processors.
 First nodemailer, then mailblast; then both again with a delay between them and the receiver;
-then Postfix as a relay.  A run whose messages did not all arrive is an error and no figure.
-The last line is one JSON object.
+then Postfix as a relay, without OpenDKIM and with it.  A run whose messages did not all arrive
+is an error and no figure.  The last line is one JSON object.
 """
 
 import json
@@ -21,7 +21,7 @@ from bench.versus.machine import WORK, cores, need, signatures
 from bench.versus.page import BENCHMARKS, rewrite
 from bench.versus.peer import WAITING, Peer
 from bench.versus.receiver import receiver
-from bench.versus.relay import of_postfix
+from bench.versus.relay import of_postfix, of_signing_postfix
 from bench.versus.sending import Sending, of_mailblast
 from bench.versus.table import Measured, figures, section
 
@@ -49,6 +49,8 @@ def main() -> None:
     print(text)
     if measured.postfix is None:
         print("Postfix as a relay is left out: a private instance of it needs root.")
+    elif measured.signing is None:
+        print("Postfix that signs is left out: on Debian it needs the package opendkim.")
     if count >= FULL:
         rewrite(BENCHMARKS, "versus", text)
     print(json.dumps(figures(measured)))
@@ -64,6 +66,7 @@ def measure(count: int) -> Measured:
         waiting=run(Peer(WAITING).send, far, DELAY),
         delay=DELAY,
         postfix=of_postfix(min(count, RELAYED)),
+        signing=of_signing_postfix(min(count, RELAYED)),
         wall=wall,
     )
 

@@ -13,8 +13,8 @@ class Measured:
     """All that was measured.  Rates are messages a second, `delay` is in seconds.
 
     `near` and `far` have nodemailer's sending and ours; `waiting` is the far one of the
-    nodemailer that does not pipeline.  `postfix` is None where it could not be had; `wall`
-    has the signatures a second of one processor and of all.
+    nodemailer that does not pipeline.  `postfix`, and `signing` with OpenDKIM beside it, are None
+    where they could not be had; `wall` has the signatures a second of one processor and of all.
     """
 
     near: tuple[Sending, Sending]
@@ -22,6 +22,7 @@ class Measured:
     waiting: Sending
     delay: float
     postfix: float | None
+    signing: float | None
     wall: tuple[float, float]
 
 
@@ -87,6 +88,7 @@ def _beside(measured: Measured) -> list[tuple[str, ...]]:
     found = [
         ("Postfix as a relay: unsigned, queued with fsync, delivered", measured.postfix,
          "≥ 3"),
+        ("the same, each message signed with RSA-2048 by OpenDKIM", measured.signing, "≥ 3"),
         ("`openssl`, RSA-2048 signatures, one core", measured.wall[0], ""),
         ("the same, all cores: the wall", measured.wall[1], ""),
     ]  # fmt: skip
