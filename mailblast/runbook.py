@@ -81,7 +81,7 @@ class RunBook:
     def put(self, kind: str, name: str, document: dict[str, Any]) -> None:
         """Add to the document of this kind and name, or begin it.
 
-        A kind is a table: `runs`, `imports`, `destinations`.
+        A kind is a table: `runs`, `imports`, `destinations`, `exports`.
         """
         self.put_all(kind, {name: document})
 

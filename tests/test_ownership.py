@@ -94,6 +94,7 @@ def test_somebody_says_so():
         ("ann@inbox.example", "skip"),
         ("ANN@Inbox.example", "skip"),
         ('"Ann, A. <x@y.example>" <ann@inbox.example>', "skip"),
+        ("", "fail"),
         ("bo@inbox.example", "fail"),
         ("Ann <bo@inbox.example>", "fail"),
         ("ann@inbox.example, bo@inbox.example", "fail"),

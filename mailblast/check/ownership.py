@@ -5,12 +5,12 @@ that takes somebody who writes its zone.  It stands for all domains of the organ
 is not proven so, somebody's word is asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from mailblast.campaign import Campaign
 from mailblast.check.answers import unanswered
-from mailblast.check.facts import Facts, Messages, NotGathered
+from mailblast.check.facts import Facts, Messages, NotGathered, Sample
 from mailblast.check.finding import Verdict, asked, failed, passed
 from mailblast.check.pack import Check
 from mailblast.check.published import DkimKey, Dmarc
@@ -21,13 +21,9 @@ from mailblast.keyrecord import parse
 
 def true(facts: Facts) -> Iterator[Verdict]:
     """CANSPAM-HEADER-TRUE: To is whom the mail goes to, and every domain is proven."""
-    samples = facts.of(Messages).samples
-    for sample in samples:
-        (to,) = [value for name, value in sample.headers if name.lower() == "to"]
-        address = to.rpartition("<")[2].rstrip(">")
-        if address.casefold() != sample.recipient.casefold():
-            yield failed(f"{sample.name}: To: {to}", what="To is not whom the mail goes to")
-            return
+    if wrong := _misaddressed(facts.of(Messages).samples):
+        yield failed(wrong, what="To is not whom the mail goes to")
+        return
     dmarc = facts.of(Dmarc)  # whoever asks no DNS is asked for no word either
     if unknown := _unknown(facts):
         yield unknown
@@ -42,6 +38,16 @@ def true(facts: Facts) -> Iterator[Verdict]:
         yield asked(seen, "\n".join(sorted(open_)), what=what)
     else:
         yield passed(f"{', '.join(named)}: by the DKIM key of {proven}")
+
+
+def _misaddressed(samples: Sequence[Sample]) -> str:
+    """A message whose To is another than whom it goes to, or several."""
+    for sample in samples:
+        to = ", ".join(value for name, value in sample.headers if name.lower() == "to")
+        address = to.rpartition("<")[2].rstrip(">")
+        if address.casefold() != sample.recipient.casefold():
+            return f"{sample.name}: To: {to or '(none)'}"
+    return ""
 
 
 def _unknown(facts: Facts) -> Verdict | None:
