@@ -25,6 +25,7 @@ from mailblast.ledger import Ledger
 from mailblast.ledger.deliveries import suppression_reason
 from mailblast.ledger.seen import Seen
 from mailblast.ledger.suppressions import WORKSPACE
+from mailblast.mx import Unroutable
 from mailblast.preflight.hygiene import batches, suppressed_among
 from mailblast.preflight.mailable import look_up
 from mailblast.reason import Reason
@@ -109,7 +110,11 @@ def dead_among(recipients: Recipients, resolver: Resolver, told: Told) -> Mappin
         if number % TOLD_EVERY == 0:
             told("gathering domains", number, None)
     answers = look_up(domains, resolver, told)
-    return {domain: no.why for domain, no in answers.items() if no.permanent}
+    return {
+        domain: no.why
+        for domain, no in answers.items()
+        if isinstance(no, Unroutable) and no.permanent
+    }
 
 
 def _nowhere(_: list[object]) -> None:

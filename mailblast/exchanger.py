@@ -6,14 +6,15 @@ from mailblast.mx import Hosts, Unroutable
 from mailblast.resolver import Resolver
 
 
-async def unroutable(
+async def exchangers(
     resolver: Resolver, domain: str, *, allow_loopback: bool = False
-) -> Unroutable | None:
-    """Why no mail can reach a domain (A-labels); None if it can.  Never raises."""
+) -> Hosts | Unroutable:
+    """The mail hosts of a domain (A-labels), or why no mail can reach it.  Never raises."""
     groups = mx.hosts(domain, await resolver.mx(domain))
     if isinstance(groups, Unroutable):
         return groups
-    return await blocked(resolver, domain, groups, allow_loopback=allow_loopback)
+    no = await blocked(resolver, domain, groups, allow_loopback=allow_loopback)
+    return groups if no is None else no
 
 
 async def blocked(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from checking import facts, findings, listed
-from commands import SETTINGS, letter, ok, relay
+from commands import SETTINGS, letter, ok, relay, run
 from hypothesis import given
 from hypothesis import strategies as st
 from misbehaving import running
@@ -21,6 +21,7 @@ from mailblast.hygiene import disposable, typo
 from mailblast.hygiene.generated import suspicions
 from mailblast.hygiene.role import is_role
 from mailblast.ledger.seen import Seen
+from mailblast.mx import Unroutable
 from mailblast.preflight.mailable import look_up
 from mailblast.reason import Reason
 from mailblast.recipients import Row
@@ -329,6 +330,10 @@ ZONES = {
     "inside.example": "@ MX 10 mx\nmx A 10.0.0.1",
     "forged.example": "@ MX 10 mx\nmx A 127.0.3.3",
 }
+HOSTED = {
+    "firm.example": "@ MX 10 aspmx.l.google.com.\n@ MX 20 mx.good.example.",
+    "l.google.com": "aspmx A 127.0.3.2",
+}
 DEAD = {"null.example", "empty.example", "inside.example", "gone.example"}
 
 
@@ -336,7 +341,7 @@ DEAD = {"null.example", "empty.example", "inside.example", "gone.example"}
 def dns():
     """Name servers for the domains of a list; one zone's signatures are wrong."""
     forged = {"forged.example": ("127.0.3.3", "127.0.3.4")}
-    with Nameservers(ZONES, forged=forged) as servers:
+    with Nameservers(ZONES | HOSTED, forged=forged) as servers:
         yield servers
 
 
@@ -348,11 +353,11 @@ def test_which_domains_take_mail(dns) -> None:
         [*ZONES, "gone.example"], resolver, lambda *_: None, allow_loopback=True
     )
 
-    assert {domain for domain, no in answers.items() if no.permanent} == DEAD
-    assert {domain for domain, no in answers.items() if not no.permanent} == {
-        "forged.example"
-    }
-    assert "null MX, RFC 7505" in answers["null.example"].why
+    no = {name: one for name, one in answers.items() if isinstance(one, Unroutable)}
+    assert {name for name, one in no.items() if one.permanent} == DEAD
+    assert {name for name, one in no.items() if not one.permanent} == {"forged.example"}
+    assert "null MX, RFC 7505" in no["null.example"].why
+    assert answers["good.example"] == (("mx.good.example",),)
 
 
 @needs_nameservers
@@ -374,6 +379,23 @@ def test_check_asks_the_dns(tmp_path: Path, dns) -> None:
     ended = ok(tmp_path, "check", "letter", "--json", "--no-dns")
     quiet = [one for one in ended.json["findings"] if one["id"] == "BNC-HYGIENE"]
     assert [one["status"] for one in quiet if "--no-dns" in one["evidence"]] == ["skip"]
+
+
+@needs_nameservers
+def test_the_share_of_each_provider(tmp_path: Path, dns) -> None:
+    """A domain is its provider's whose mail hosts it names; without the DNS the names tell."""
+    rows = "a@gmail.com,A\nb@firm.example,B\nc@firm.example,C\nd@good.example,D\nbad,Bad\n"
+    direct = '[delivery]\nvia = "direct"\nehlo = "m.shop.example"\nallow_loopback = true\n'
+    toml = SETTINGS.replace("dns = false", "dns = true") + direct
+    letter(tmp_path, rows, campaign_toml=f'{toml}resolver = "{dns.resolver}"\n')
+
+    # gmail.com itself has no name server here, and goes by its name.
+    asked = run(tmp_path, "check", "letter", "--json").json["providers"]
+    assert asked == {"google": 3, "": 1}
+    named = run(tmp_path, "check", "letter", "--json", "--no-dns").json["providers"]
+    assert named == {"": 3, "google": 1}
+    said = run(tmp_path, "check", "letter", "--no-dns").out
+    assert "the list, 4 addresses: no provider known 75.0 %, google 25.0 %" in said
 
 
 def test_a_dns_that_says_nothing() -> None:

@@ -57,13 +57,15 @@ class Mailable:
     """Which domains of the list take mail, as the DNS says.
 
     `asked` of `domains` were looked up, those with most rows first, and `unanswered` of them
-    gave no answer; `dead` take no mail, each with a sentence that says why.
+    gave no answer; `dead` take no mail, each with a sentence that says why; `hosts` are the most
+    preferred mail hosts of the others.
     """
 
     domains: int
     asked: int
     unanswered: int
     dead: Mapping[str, str]
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Census:

@@ -3,13 +3,17 @@
 Below the numbers the same is looked at, and what fails is a warning.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mailblast.check.facts import Facts, Listed, NotGathered
+from mailblast.check.facts import Facts, Listed, NotGathered, Seen
 from mailblast.check.finding import Status, Verdict, passed, warned
 from mailblast.check.pack import Check
+from mailblast.provider import Destinations
+
+Hosts = Mapping[str, Sequence[str]]
 
 # "Close to 5,000" within 24 hours (GFAQ); more than 5,000 a day (MBLOG).
 GMAIL, OUTLOOK = 4_500, 5_000
@@ -46,6 +50,18 @@ def _is_bulk(facts: Facts) -> bool:
     except NotGathered:
         return False  # a run that goes on was looked at when it began
     return gmail >= GMAIL or outlook > OUTLOOK
+
+
+def shares(listed: Mapping[str, Seen], known: Hosts, table: Destinations) -> dict[str, int]:
+    """How many rows of a list each provider has, most first; "" is whoever is none known.
+
+    `known` are the mail hosts of the domains that were looked up; of the others the names
+    tell.  `table` goes by hosts (`direct`), however this campaign is sent.
+    """
+    found: Counter[str] = Counter()
+    for domain, seen in listed.items():
+        found[table.place(domain, known.get(domain, ())).provider] += seen.rows
+    return dict(found.most_common())
 
 
 def in_bulk(check: Check) -> Check:

@@ -15,7 +15,7 @@ from mailblast.check.book import Rule
 from mailblast.check.census import Hygiene, Mailable
 from mailblast.cli.base import json_option, ledger_if_there, no_dns_option, put_json
 from mailblast.errors import UserError
-from mailblast.preflight import looked_over, mailable, preflight
+from mailblast.preflight import looked_over, mailable, preflight, shares_of
 from mailblast.preflight.packs import found, rule
 from mailblast.terminal import Screen
 from mailblast.terminal.findings import explain_rule, show_findings
@@ -85,10 +85,11 @@ def check(
         _attest(screen, campaign, findings, attested.strip().upper(), by)
         return 0
     policies = found(packs or loaded.declared.packs)
+    shares = shares_of(loaded, survey, domains)
     if as_json:
-        put_json(_document(loaded, policies, findings))
+        put_json({**_document(loaded, policies, findings), "providers": shares})
     else:
-        show_findings(screen, str(campaign), policies, findings)
+        show_findings(screen, str(campaign), policies, findings, shares)
     return NOT_READY if any(one.blocks for one in findings) else 0
 
 

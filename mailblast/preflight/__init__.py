@@ -24,6 +24,7 @@ from mailblast.check.facts import (
 )
 from mailblast.check.signature import OwnKey
 from mailblast.check.survey import Survey
+from mailblast.check.volume import shares
 from mailblast.errors import Refusal, UserError
 from mailblast.keys import key_path, read_key
 from mailblast.ledger import Ledger
@@ -33,11 +34,20 @@ from mailblast.preflight.mailable import mailable
 from mailblast.preflight.packs import found
 from mailblast.preflight.published import published
 from mailblast.preflight.traffic import NOTHING_SENT, traffic
+from mailblast.provider import Destinations
 from mailblast.signing import Signer
 from mailblast.spamfilter import scores
 from mailblast.zone import Entry, entries
 
-__all__ = ["gathered", "looked_over", "mailable", "own_key", "preflight", "zone_of"]
+__all__ = [
+    "gathered",
+    "looked_over",
+    "mailable",
+    "own_key",
+    "preflight",
+    "shares_of",
+    "zone_of",
+]
 
 
 NOTHING: Mapping[type, object] = {}
@@ -93,6 +103,16 @@ def gathered(
         **more,
     }
     return Facts(_today(), campaign, manifest.message_digest, groups)
+
+
+def shares_of(
+    campaign: Campaign, survey: Survey, domains: Mailable | Refusal
+) -> dict[str, int]:
+    """How many rows of the list each provider has, most first; "" is whoever is none known."""
+    known = domains.hosts if isinstance(domains, Mailable) else {}
+    # By its mail hosts, though a relay asks nobody for them.
+    table = Destinations(campaign.providers, campaign.throttle, direct=True)
+    return shares(survey.domains(), known, table)
 
 
 def zone_of(campaign: Campaign, workspace: Path) -> tuple[Entry, ...]:

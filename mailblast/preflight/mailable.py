@@ -12,8 +12,8 @@ from mailblast.campaign import Campaign
 from mailblast.check.census import Mailable
 from mailblast.check.survey import Survey
 from mailblast.errors import Refusal, UserError
-from mailblast.exchanger import unroutable
-from mailblast.mx import Unroutable
+from mailblast.exchanger import exchangers
+from mailblast.mx import Hosts, Unroutable
 from mailblast.preflight.listed import Told
 from mailblast.resolver import AT_ONCE, Resolver
 
@@ -47,18 +47,24 @@ def mailable(
         )
     except UserError as error:
         return Refusal(str(error))
+    no = {domain: one for domain, one in found.items() if isinstance(one, Unroutable)}
     return Mailable(
         domains=len(rows),
         asked=len(asked),
-        unanswered=sum(not one.permanent for one in found.values()),
-        dead={domain: one.why for domain, one in found.items() if one.permanent},
+        unanswered=sum(not one.permanent for one in no.values()),
+        dead={domain: one.why for domain, one in no.items() if one.permanent},
+        hosts={
+            domain: one[0]
+            for domain, one in found.items()
+            if not isinstance(one, Unroutable)
+        },
     )
 
 
 def look_up(
     domains: Iterable[str], resolver: Resolver, told: Told, *, allow_loopback: bool = False
-) -> Mapping[str, Unroutable]:
-    """Those of the domains that mail cannot reach, or of which the DNS gives no answer.
+) -> Mapping[str, Hosts | Unroutable]:
+    """The mail hosts of each domain, or why mail cannot reach it, or that nobody answers.
 
     Raises UserError where it answers nothing at all.
     """
@@ -71,10 +77,10 @@ class _Search:
     def __init__(self, resolver: Resolver, told: Told, allow_loopback: bool) -> None:
         self._resolver, self._told = resolver, told
         self._allow_loopback = allow_loopback
-        self._found: dict[str, Unroutable] = {}
+        self._found: dict[str, Hosts | Unroutable] = {}
         self._done = self._answered = 0
 
-    async def over(self, domains: tuple[str, ...]) -> Mapping[str, Unroutable]:
+    async def over(self, domains: tuple[str, ...]) -> Mapping[str, Hosts | Unroutable]:
         todo = iter(domains)  # from which every worker takes the next
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(domains))):
@@ -89,12 +95,11 @@ class _Search:
         for domain in todo:
             if self._done >= SILENT and not self._answered:
                 return
-            found = await unroutable(
+            found = await exchangers(
                 self._resolver, domain, allow_loopback=self._allow_loopback
             )
             self._done += 1
-            self._answered += found is None or found.permanent
-            if found is not None:
-                self._found[domain] = found
+            self._answered += not isinstance(found, Unroutable) or found.permanent
+            self._found[domain] = found
             if self._done % TOLD_EVERY == 0:
                 self._told("looking up domains", self._done, total)

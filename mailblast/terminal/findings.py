@@ -2,7 +2,7 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mailblast.check import Finding, Level, Pack, Status
@@ -53,9 +53,16 @@ MOST_NAMED = 20  # rules that were not looked at for one reason
 
 
 def show_findings(
-    screen: Screen, campaign: str, packs: Sequence[Pack], findings: Sequence[Finding]
+    screen: Screen,
+    campaign: str,
+    packs: Sequence[Pack],
+    findings: Sequence[Finding],
+    shares: Mapping[str, int],
 ) -> None:
-    """All findings: what fails first, and last whether the campaign is ready."""
+    """All findings: what fails first, and last whether the campaign is ready.
+
+    `shares` are the rows of the list at each provider, "" for whoever is none known.
+    """
     looked_at = [one for one in findings if one.status is not Status.SKIP]
     for chapter in _chapters(looked_at):
         screen.say(chapter, "bold")
@@ -65,6 +72,7 @@ def show_findings(
         screen.say()
     _show_skipped(screen, findings)
     _show_packs(screen, packs)
+    _paragraph(screen, shared(shares), "")
     _show_sum(screen, campaign, findings)
 
 
@@ -135,6 +143,16 @@ def _show_packs(screen: Screen, packs: Sequence[Pack]) -> None:
             f"{pack.name}: {pack.title} ({pack.jurisdiction}); sources: {dates}",
             "",
         )
+
+
+def shared(shares: Mapping[str, int]) -> str:
+    """How a list divides over the providers."""
+    rows = sum(shares.values())
+    told = (
+        f"{name or 'no provider known'} {100 * count / rows:.1f} %"
+        for name, count in shares.items()
+    )
+    return f"the list, {counted(rows, 'address', 'addresses')}: {', '.join(told)}"
 
 
 def _show_sum(screen: Screen, campaign: str, findings: Sequence[Finding]) -> None:
