@@ -89,6 +89,10 @@ class Recipients:
                 row = Row(number, line, tuple(cells), found, None, "")
             yield row, text
 
+    def cells(self) -> Iterator[list[str]]:
+        """The cells of every row that is not blank, the header's first; nothing is checked."""
+        return (cells for _, cells in self.source.rows(self._separator))
+
     def header(self) -> str:
         """The text of the header, as it stands in the file."""
         return next(text for _, _, text in self.source.texts(self._separator))

@@ -28,6 +28,7 @@ from mailblast.cli.importing import status_for_mta
 from mailblast.cli.lists import lists
 from mailblast.cli.making import init, keys, preview
 from mailblast.cli.optout import unsubscribe
+from mailblast.cli.planning import plan
 from mailblast.cli.sending import send
 from mailblast.cli.zone import dns
 from mailblast.errors import MailblastError
@@ -94,6 +95,7 @@ for command in (
         preview,
         check,
         dns,
+        plan,
         send,
         report,
         show,

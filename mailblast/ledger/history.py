@@ -96,6 +96,13 @@ class History:
             rows = connection.execute(_COMPLAINTS, {"run": run, "since": since})
             return {row.destination: row.many for row in rows}
 
+    def answering(self) -> dict[str, float]:
+        """How long each destination takes to answer the dot, in seconds: the mean of the
+        latest messages, where there are enough of them."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_ANSWERING)
+            return {row.destination: max(0.0, row.seconds) for row in rows}
+
     def mishaps(
         self, run: int | None = None, reason: str = "", *, suppressed: bool = False
     ) -> Iterator[Mishap]:
@@ -221,6 +228,28 @@ _UNKNOWN = (
     )
     .group_by(deliveries.c.domain)
     .having(_HOW_MANY > SURGE)
+)
+LATEST = 20_000  # events: of so many it is known how long an answer takes
+ENOUGH = 20  # answers of a destination
+
+_answer = events.alias("answer")
+_last = select(func.max(events.c.id)).scalar_subquery()
+_ANSWERING = (
+    select(_PLACED, func.avg(_answer.c.at - events.c.at).label("seconds"))
+    .select_from(events)
+    .join(
+        _answer,
+        and_(
+            _answer.c.delivery == events.c.delivery,
+            _answer.c.attempt == events.c.attempt,
+            _answer.c.kind.in_((EventKind.ACCEPTED, EventKind.REFUSED, EventKind.DEFERRED)),
+        ),
+    )
+    .join(deliveries, deliveries.c.id == events.c.delivery)
+    .outerjoin(domains, domains.c.domain == deliveries.c.domain)
+    .where(events.c.id > _last - LATEST, events.c.kind == EventKind.ATTEMPTED)
+    .group_by(_PLACED)
+    .having(func.count() >= ENOUGH)
 )
 # Whoever was taken off the list begins anew, but for what is only held: it may be confirmed.
 _PARDONED = select(func.max(suppressions.c.removed)).where(

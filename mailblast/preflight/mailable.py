@@ -30,6 +30,38 @@ def mailable(
 ) -> Mailable | Refusal:
     """What the DNS says of the domains of a campaign's list: of those with most rows, or of
     `every` one."""
+    rows = {domain: seen.rows for domain, seen in survey.domains().items()}
+    found = _asked(campaign, rows, told, every=every)
+    if isinstance(found, Refusal):
+        return found
+    no = {domain: one for domain, one in found.items() if isinstance(one, Unroutable)}
+    return Mailable(
+        domains=len(rows),
+        asked=len(found),
+        unanswered=sum(not one.permanent for one in no.values()),
+        dead={domain: one.why for domain, one in no.items() if one.permanent},
+        hosts=_preferred(found),
+    )
+
+
+def most_preferred(
+    campaign: Campaign, rows: Mapping[str, int], told: Told, *, every: bool
+) -> Mapping[str, tuple[str, ...]] | Refusal:
+    """The most preferred mail hosts of these domains: of those with most `rows`, or of
+    `every` one; those that take no mail are left out."""
+    found = _asked(campaign, rows, told, every=every)
+    return found if isinstance(found, Refusal) else _preferred(found)
+
+
+def _preferred(found: Mapping[str, Hosts | Unroutable]) -> dict[str, tuple[str, ...]]:
+    return {
+        domain: one[0] for domain, one in found.items() if not isinstance(one, Unroutable)
+    }
+
+
+def _asked(
+    campaign: Campaign, rows: Mapping[str, int], told: Told, *, every: bool
+) -> Mapping[str, Hosts | Unroutable] | Refusal:
     if campaign.delivery.via == "sandbox":
         return PRACTICE
     if not campaign.declared.dns:
@@ -38,27 +70,13 @@ def mailable(
         resolver = Resolver(campaign.delivery.resolver)
     except UserError as error:
         return Refusal(f"the DNS was not asked: {error}")
-    rows = {domain: seen.rows for domain, seen in survey.domains().items()}
     most = sorted(rows, key=lambda domain: -rows[domain])
     asked = most if every else most[:FIRST]
+    loopback = campaign.delivery.allow_loopback
     try:
-        found = look_up(
-            asked, resolver, told, allow_loopback=campaign.delivery.allow_loopback
-        )
+        return look_up(asked, resolver, told, allow_loopback=loopback)
     except UserError as error:
         return Refusal(str(error))
-    no = {domain: one for domain, one in found.items() if isinstance(one, Unroutable)}
-    return Mailable(
-        domains=len(rows),
-        asked=len(asked),
-        unanswered=sum(not one.permanent for one in no.values()),
-        dead={domain: one.why for domain, one in no.items() if one.permanent},
-        hosts={
-            domain: one[0]
-            for domain, one in found.items()
-            if not isinstance(one, Unroutable)
-        },
-    )
 
 
 def look_up(

@@ -285,7 +285,7 @@ def _find_or_enrol(
     content = manifest_of(campaign)
     run = ledger.runs.latest(scope)
     new_run = request.new_run
-    if run is not None and _untouched(ledger, run):
+    if run is not None and untouched(ledger, run):
         # Of a run that was agreed to nothing left yet: what it was to be is begun anew.
         new_run = new_run or run.state == "started"
         ledger.runs.discard(run.number)
@@ -314,7 +314,7 @@ RESUMED = Refusal("it was looked at when the run began")
 SAMPLES = Refusal("these are samples")
 
 
-def _untouched(ledger: Ledger, run: Run) -> bool:
+def untouched(ledger: Ledger, run: Run) -> bool:
     """Whether nothing was offered yet: the plan was broken off, or no connection came about.
 
     Then the list is read anew, and whatever has been mended since is right.

@@ -1,9 +1,10 @@
-"""How fast a list is looked at and cleaned, and in how much memory.
+"""How fast a list is planned, looked at and cleaned, and in how much memory.
 
-    python tests/bench/lists.py [ROWS [DOMAINS]]
+    python tests/bench/lists.py [ROWS [DOMAINS [STEPS]]]
 
-Writes a list of ROWS (100,000) at six providers and DOMAINS (20,000) other domains, looks at it
-as `check` does, without the DNS, and cleans it.
+Writes a list of ROWS (100,000) at six providers and DOMAINS (20,000) other domains, foretells
+how long it would take (`plan`), looks at it as `check` does, both without the DNS, and cleans
+it.  STEPS are the first so many of these three.
 """
 
 import resource
@@ -20,6 +21,7 @@ from mailblast.check.census import Hygiene
 from mailblast.clean import Wanted, clean
 from mailblast.preflight import looked_over, preflight
 from mailblast.recipients import open_recipients
+from mailblast.timeline import timeline
 
 LARGE = ("gmail.com", "hotmail.com", "yahoo.com", "outlook.com", "web.de", "gmx.de")
 
@@ -41,8 +43,9 @@ def main() -> None:
                 file.write(
                     f"r.{n * 7919 % rows:x}.s@{where},Reader{n},City {n % 500},{n}\n"
                 )
-        measured(f"check of {rows:,} rows", lambda: checked(letter))
-        measured(f"clean of {rows:,} rows", lambda: cleaned(letter))
+        steps = (("plan", planned), ("check", checked), ("clean", cleaned))
+        for name, work in steps[: int(sys.argv[3]) if len(sys.argv) > 3 else None]:
+            measured(f"{name} of {rows:,} rows", lambda work=work: work(letter))
 
 
 def measured(what: str, work: Callable[[], object]) -> None:
@@ -53,6 +56,10 @@ def measured(what: str, work: Callable[[], object]) -> None:
     print(
         f"{what}: {seconds:.1f} s, {cpu:.1f} s of them on the processor; peak {peak:.0f} MB"
     )
+
+
+def planned(letter: Path) -> None:
+    timeline(load(letter, letter.parent), letter.parent, None, lambda *_: None)
 
 
 def checked(letter: Path) -> None:
@@ -66,4 +73,5 @@ def cleaned(letter: Path) -> None:
     clean(recipients, letter / "clean.csv", letter / "why.csv", Wanted(), lambda *_: None)
 
 
-main()
+if __name__ == "__main__":
+    main()
