@@ -21,11 +21,11 @@ from pathlib import Path
 from mailblast import dane, exchanger, mx
 from mailblast.destination import Line, Route
 from mailblast.errors import ConnectionFailed, EncryptionFailed, LedgerError
+from mailblast.https import Web
 from mailblast.ledger import Policies
 from mailblast.lookup import Lookup, Tlsa
 from mailblast.mtasts import Policy
 from mailblast.mtasts.cache import Cache
-from mailblast.mtasts.fetch import Web
 from mailblast.mx import Hosts, Unroutable
 from mailblast.reason import Reason
 from mailblast.resolver import Resolver

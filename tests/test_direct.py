@@ -640,13 +640,14 @@ def test_a_policy_is_met(world, carrier, loop):
         ):
             told = await mail(there, "sts.example")
             await mail(there, "sts.example")
-            return told, web.requests
+            return told, web
 
-    told, requests = loop.run(main())
+    told, web = loop.run(main())
     assert told == ("mx.sts.example", "TLSv1.3 verified (mta-sts)")
-    assert len(requests) == 1
-    assert requests[0].startswith(
-        b"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: mta-sts.sts.example\r\n"
+    assert len(web.requests) == 1
+    host_field = f"Host: mta-sts.sts.example:{web.port}\r\n"
+    assert web.requests[0].startswith(
+        b"GET /.well-known/mta-sts.txt HTTP/1.1\r\n" + host_field.encode()
     )
 
 

@@ -58,7 +58,7 @@ LAYERS = [
     "ledger.imports", "ledger.pauses", "ledger.optouts", "ledger.traffic", "ledger.policies",
     "ledger.commit", "ledger", "runbook",
     "imap.address", "imap.wire", "imap",
-    "mtasts.fetch", "mtasts.cache", "direct",
+    "https", "mtasts.fetch", "mtasts.cache", "direct",
     # the practice Internet: a neighbour of the edges
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does

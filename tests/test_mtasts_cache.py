@@ -13,11 +13,12 @@ from policy_host import PolicyHost
 from scripted_dns import ScriptedDns
 
 from mailblast.errors import ConnectionFailed, Refusal
+from mailblast.https import Web
 from mailblast.ledger import Kept, Ledger
 from mailblast.mtasts import Policy
 from mailblast.mtasts import cache as cache_module
 from mailblast.mtasts.cache import Cache
-from mailblast.mtasts.fetch import Web, fetch
+from mailblast.mtasts.fetch import fetch
 from mailblast.resolver import Resolver
 
 TEXT = "version: STSv1\nmode: enforce\nmx: {mx}\nmax_age: 86400\n"

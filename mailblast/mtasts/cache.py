@@ -10,9 +10,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from mailblast.errors import Refusal
+from mailblast.https import Web
 from mailblast.ledger import Kept, Policies
 from mailblast.mtasts import Policy, parse, record_id
-from mailblast.mtasts.fetch import Web, fetch
+from mailblast.mtasts.fetch import fetch
 from mailblast.resolver import Resolver
 
 AGAIN = 300.0  # seconds until a fetch that failed is tried again (RFC 8461 §3.3)
@@ -57,6 +58,10 @@ class Cache:
         return await asyncio.shield(task)
 
     async def _fetch(self, domain: str, published: str) -> Policy | None:
+        # Who asked just before another had fetched it has looked in vain: it is there now.
+        known = await asyncio.to_thread(self._policies.of, domain, time.time())
+        if known and known.id == published:
+            return _read(known.text)
         host = f"mta-sts.{domain}"
         text = await fetch(host, await self._addresses(host), self._web)
         policy = None if isinstance(text, Refusal) else _read(text)

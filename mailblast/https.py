@@ -1,0 +1,150 @@
+"""One question to a web server over HTTPS, and its answer, within a time and a size.
+
+The connection goes to an address that was vetted, never to the name, or the host could be any
+machine around us.  The certificate must be valid for the name; nothing is followed elsewhere,
+and no cookie is kept.
+
+asyncio brings the bytes, so that the time limit is that of the whole; `http.client` reads
+them.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from mailblast.errors import Refusal
+from mailblast.smtp.reply import printable
+from mailblast.smtp.session.opening import sentence, verifying
+
+SECONDS = 60.0  # for a question and its answer
+CONNECT = 10.0  # seconds for a connection to one address, so that the next has some left
+HEADER = 16_384  # octets that a response may have beside its body
+MAX_BODY = 65_536  # octets; more is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """How the web is reached: `ca_file` replaces the system's certificate authorities.
+
+    Raises ConnectionFailed when it cannot be read.
+    """
+
+    ca_file: Path | None = None
+    port: int = 443
+    seconds: float = SECONDS
+
+    def __post_init__(self) -> None:
+        verifying(self.ca_file)  # a file that cannot be read shows now, not at a question
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for: `target` begins with a slash and has the query, if there is one."""
+
+    target: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    max_body: int = MAX_BODY  # octets of the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back, and the certificate of who said it (as `ssl` tells it)."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+    certificate: Mapping[str, Any]
+
+
+async def ask(
+    host: str, addresses: Sequence[str], web: Web, question: Question
+) -> Response | Refusal:
+    """The answer of `host`, from the first of its addresses that has a connection."""
+    refusal = Refusal(f"{host} has no address")
+    try:
+        async with asyncio.timeout(web.seconds):
+            for address in addresses:
+                got = await _exchange(host, address, web, question)
+                if not isinstance(got, Refusal):
+                    return _response(host, *got, question)
+                refusal = got
+    except TimeoutError:
+        return Refusal(f"{host}: no answer within {web.seconds:g} s")
+    return refusal
+
+
+async def _exchange(
+    host: str, address: str, web: Web, question: Question
+) -> tuple[bytes, Mapping[str, Any]] | Refusal:
+    """The response as it came, and the certificate; a Refusal if no connection came about."""
+    try:
+        async with asyncio.timeout(CONNECT):
+            reader, writer = await asyncio.open_connection(
+                address, web.port, ssl=verifying(web.ca_file), server_hostname=host
+            )
+    except TimeoutError:
+        return Refusal(f"{host}: no connection within {CONNECT:g} s")
+    except OSError as error:
+        return Refusal(f"{host}: {sentence(error)}")
+    try:
+        certificate = writer.get_extra_info("peercert")
+        writer.write(_request(host, web.port, question))
+        return await _read(reader, question.max_body + HEADER), certificate
+    except OSError as error:
+        return Refusal(f"{host}: {sentence(error)}")
+    finally:
+        writer.transport.abort()
+
+
+def _request(host: str, port: int, question: Question) -> bytes:
+    headers = {
+        "Host": host if port == 443 else f"{host}:{port}",
+        "User-Agent": "mailblast",
+        "Accept": "*/*",
+        "Connection": "close",
+        **question.headers,
+    }
+    if question.method == "POST":
+        headers["Content-Length"] = str(len(question.body))
+    lines = [f"{question.method} {question.target} HTTP/1.1"]
+    lines += (f"{name}: {value}" for name, value in headers.items())
+    return "\r\n".join((*lines, "", "")).encode("ascii") + question.body
+
+
+async def _read(reader: asyncio.StreamReader, limit: int) -> bytes:
+    got = bytearray()
+    while len(got) <= limit and (data := await reader.read(limit)):
+        got += data
+    return bytes(got)
+
+
+class _Arrived:
+    """As much of a socket as `http.client` asks for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, *_: Any) -> BytesIO:
+        return BytesIO(self._data)
+
+
+def _response(
+    host: str, data: bytes, certificate: Mapping[str, Any], question: Question
+) -> Response | Refusal:
+    if len(data) > question.max_body + HEADER:
+        return Refusal(f"{host}: more than {question.max_body + HEADER} octets")
+    # `method`: what answers HEAD has a length and no body.
+    arrived: Any = _Arrived(data)
+    response = HTTPResponse(arrived, method=question.method)
+    try:
+        response.begin()
+        body = response.read()  # all of it: with a length it would not see the rest missing
+    except (HTTPException, ValueError, OSError) as error:
+        return Refusal(f"{host}: no HTTP: {printable(str(error))[:100]}")
+    return Response(response.status, response.headers, body, certificate)
