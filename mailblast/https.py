@@ -9,21 +9,31 @@ them.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mailblast.errors import Refusal
 from mailblast.smtp.reply import printable
-from mailblast.smtp.session.opening import sentence, verifying
+from mailblast.smtp.session.opening import (
+    CertificateError,
+    TlsError,
+    expiry,
+    sentence,
+    verifying,
+)
 
 SECONDS = 60.0  # for a question and its answer
 CONNECT = 10.0  # seconds for a connection to one address, so that the next has some left
 HEADER = 16_384  # octets that a response may have beside its body
 MAX_BODY = 65_536  # octets; more is refused
+
+T = TypeVar("T")
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +64,84 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back, and the certificate of who said it (as `ssl` tells it)."""
+    """What came back."""
 
     status: int
     headers: HTTPMessage
     body: bytes
-    certificate: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Untrusted(Refusal):
+    """There is no connection because the certificate is not one for that host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached(Refusal):
+    """There is no connection, for whatever reason: the fault may lie on this side."""
 
 
 async def ask(
     host: str, addresses: Sequence[str], web: Web, question: Question
 ) -> Response | Refusal:
     """The answer of `host`, from the first of its addresses that has a connection."""
+    got = await _first(host, addresses, web, partial(_exchange, host, web, question))
+    return got if isinstance(got, Refusal) else _response(host, got, question)
+
+
+async def certified_until(host: str, addresses: Sequence[str], web: Web) -> float | Refusal:
+    """When the certificate of `host` ends, in seconds since 1970; nothing else is asked."""
+    return await _first(host, addresses, web, _expiry)
+
+
+async def _first(
+    host: str, addresses: Sequence[str], web: Web, act: Callable[[_Streams], Awaitable[T]]
+) -> T | Refusal:
+    """What comes of `act` on the first address that has a connection."""
     refusal = Refusal(f"{host} has no address")
     try:
         async with asyncio.timeout(web.seconds):
             for address in addresses:
-                got = await _exchange(host, address, web, question)
-                if not isinstance(got, Refusal):
-                    return _response(host, *got, question)
-                refusal = got
+                streams = await _connected(host, address, web)
+                if isinstance(streams, Refusal):
+                    refusal = streams
+                    continue
+                try:
+                    return await act(streams)
+                except OSError as error:
+                    refusal = Refusal(f"{host}: {sentence(error)}")
+                finally:
+                    streams[1].transport.abort()
     except TimeoutError:
         return Refusal(f"{host}: no answer within {web.seconds:g} s")
     return refusal
 
 
-async def _exchange(
-    host: str, address: str, web: Web, question: Question
-) -> tuple[bytes, Mapping[str, Any]] | Refusal:
-    """The response as it came, and the certificate; a Refusal if no connection came about."""
+async def _connected(host: str, address: str, web: Web) -> _Streams | Refusal:
     try:
         async with asyncio.timeout(CONNECT):
-            reader, writer = await asyncio.open_connection(
+            return await asyncio.open_connection(
                 address, web.port, ssl=verifying(web.ca_file), server_hostname=host
             )
     except TimeoutError:
-        return Refusal(f"{host}: no connection within {CONNECT:g} s")
-    except OSError as error:
+        return Unreached(f"{host}: no connection within {CONNECT:g} s")
+    except CertificateError as error:
+        return Untrusted(f"{host}: {sentence(error)}")
+    except TlsError as error:
         return Refusal(f"{host}: {sentence(error)}")
-    try:
-        certificate = writer.get_extra_info("peercert")
-        writer.write(_request(host, web.port, question))
-        return await _read(reader, question.max_body + HEADER), certificate
     except OSError as error:
-        return Refusal(f"{host}: {sentence(error)}")
-    finally:
-        writer.transport.abort()
+        return Unreached(f"{host}: {sentence(error)}")
+
+
+async def _exchange(host: str, web: Web, question: Question, streams: _Streams) -> bytes:
+    """The response as it came."""
+    reader, writer = streams
+    writer.write(_request(host, web.port, question))
+    return await _read(reader, question.max_body + HEADER)
+
+
+async def _expiry(streams: _Streams) -> float:
+    return expiry(streams[1].get_extra_info("peercert"))
 
 
 def _request(host: str, port: int, question: Question) -> bytes:
@@ -134,9 +176,7 @@ class _Arrived:
         return BytesIO(self._data)
 
 
-def _response(
-    host: str, data: bytes, certificate: Mapping[str, Any], question: Question
-) -> Response | Refusal:
+def _response(host: str, data: bytes, question: Question) -> Response | Refusal:
     if len(data) > question.max_body + HEADER:
         return Refusal(f"{host}: more than {question.max_body + HEADER} octets")
     # `method`: what answers HEAD has a length and no body.
@@ -147,4 +187,4 @@ def _response(
         body = response.read()  # all of it: with a length it would not see the rest missing
     except (HTTPException, ValueError, OSError) as error:
         return Refusal(f"{host}: no HTTP: {printable(str(error))[:100]}")
-    return Response(response.status, response.headers, body, certificate)
+    return Response(response.status, response.headers, body)

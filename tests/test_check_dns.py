@@ -22,7 +22,7 @@ def settings(
     """The settings of a sender whose DNS this resolver knows."""
     assert "[check]\ndns = false\n" in SETTINGS
     base = SETTINGS.replace("[check]\ndns = false\n", check)
-    return f'{base}{more}[delivery]\n{via}resolver = "{resolver}"\n'
+    return f'{base}{more}[delivery]\n{via}resolver = "{resolver}"\nallow_loopback = true\n'
 
 
 def campaign(workspace, resolver, **changes):
@@ -44,6 +44,7 @@ def zones(key):
 @ MX 10 mail
 @ TXT "v=spf1 ip4:192.0.2.1 -all"
 mail A 192.0.2.1
+u A 127.0.0.1
 mb1._domainkey TXT {strings(key)}
 _dmarc TXT "v=DMARC1; p=none; rua=mailto:dmarc@shop.example"
 _mta-sts TXT "v=STSv1; id=1"
@@ -108,7 +109,13 @@ def test_a_sender_who_has_published_nothing(tmp_path):
     lines = [line.removeprefix("; ") for line in pasted.splitlines() if ". IN " in line]
     reverse = [line for line in lines if ".arpa." in line]
     ours = [line for line in lines if line not in reverse]
-    full = {"shop.example": "\n".join(ours), "2.0.192.in-addr.arpa": "\n".join(reverse)}
+    web = (
+        "u A 127.0.0.1"  # of the unsubscribe address, which is the web server's to publish
+    )
+    full = {
+        "shop.example": "\n".join([*ours, web]),
+        "2.0.192.in-addr.arpa": "\n".join(reverse),
+    }
     with Nameservers(full) as dns:
         toml.write_text(settings(dns.resolver))
         seen = found(tmp_path)

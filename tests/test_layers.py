@@ -44,8 +44,8 @@ LAYERS = [
     "check.identity", "check.deadlines", "check.rendering", "check.published", "check.answers",
     "check.traffic", "check.envelope", "check.signature", "check.ownership", "check.feedback",
     "check.retry", "check.alignment", "check.hosts",
-    "check.standing",
-    "check.page", "check.each", "check.header", "check.listheader", "check.mime",
+    "check.standing", "check.page", "check.landing", "check.endpoint",
+    "check.each", "check.header", "check.listheader", "check.mime",
     "check.links", "check.body", "check.spam",
     "check", "check.policies", "zone",
     # edges: files, the network and the database
@@ -64,7 +64,8 @@ LAYERS = [
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
     "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight.mailable",
-    "preflight.published", "preflight.traffic", "preflight", "clean", "attest",
+    "preflight.published", "preflight.reach", "preflight.endpoint", "preflight.web",
+    "preflight.traffic", "preflight", "clean", "attest",
     "send.ready", "send.enrol", "send.tally",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",

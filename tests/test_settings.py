@@ -43,7 +43,11 @@ def test_unknown_key_is_guessed(campaign: Path) -> None:
         ),
         (7, "subject = 1", 'unknown key "subject"; it belongs in [message]'),
         (8, "[throttle]\nrat = 1", 'unknown key "rat"; did you mean "rate"?'),
-        (8, "[unsubscribe]\nzzz = 1", 'unknown key "zzz"; known here: url, mailto'),
+        (
+            8,
+            "[unsubscribe]\nzzz = 1",
+            'unknown key "zzz"; known here: url, mailto, url_ends',
+        ),
         (
             8,
             '[throttle]\ndestinations = "x"',

@@ -17,6 +17,7 @@ Rule: what `load` returns has been checked; nothing below asks again.
 """
 
 from dataclasses import dataclass, fields
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -117,10 +118,12 @@ class Unsubscribe:
     """Where a recipient says stop; "" where there is no such way.
 
     `url` has no slash at its end; the token follows as one more segment of the path.
+    `url_ends` is the day on which these links cease to work, None if they never do.
     """
 
     url: str
     mailto: str
+    url_ends: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +322,9 @@ def _message(settings: Settings, directory: Path) -> MessageSettings:
 def _unsubscribe(settings: Settings) -> Unsubscribe:
     mailto: Address | None = settings.get("unsubscribe", "mailto")
     return Unsubscribe(
-        settings.get("unsubscribe", "url") or "", mailto.mailbox if mailto else ""
+        url=settings.get("unsubscribe", "url") or "",
+        mailto=mailto.mailbox if mailto else "",
+        url_ends=settings.get("unsubscribe", "url_ends"),
     )
 
 

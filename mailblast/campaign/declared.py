@@ -22,6 +22,8 @@ DEFAULT_PACKS = ("can-spam", "bulk-senders", "standards")
 
 _RULE = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
+MAX_CANARY = 100  # characters
 _PACK = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -56,6 +58,7 @@ class Declared:
     spf_include: str | None
     dnsbl: tuple[str, ...]
     dnsbl_domains: tuple[str, ...]
+    canary: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,16 @@ KEYS = (
         _ZONES,
         "The block lists that are asked for your domains, as dbl.spamhaus.org.",
         [],
+    ),
+    Key(
+        "check",
+        "canary",
+        matching(
+            _TOKEN, "a token: letters, digits and . _ ~ - without a slash", MAX_CANARY
+        ),
+        "A token that stands for nobody: with it, in place of a recipient's, the address in "
+        "[unsubscribe] `url` is tried, by GET and by POST.",
+        otherwise="the address is not tried",
     ),
     Key(
         ATTEST,

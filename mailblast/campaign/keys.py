@@ -126,6 +126,14 @@ KEYS = (
         otherwise="none",
     ),
     Key(
+        "unsubscribe",
+        "url_ends",
+        declared.DAY,
+        "The day on which the addresses below `url` cease to work, if it is known: 30 days "
+        "after the last message at the soonest (15 U.S.C. 7704(a)(3)(A)(ii)).",
+        otherwise="never",
+    ),
+    Key(
         "dkim",
         "domain",
         forms.DOMAIN,

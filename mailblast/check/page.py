@@ -97,12 +97,10 @@ class Page:
 @lru_cache(maxsize=16)  # a handful of rules look at the same few messages
 def read(html: str) -> Page | Refusal:
     """Take an HTML part apart; a Refusal if that would take too long."""
-    if len(html) > MAX_LENGTH:
-        return Refusal(f"{len(html):,} characters of HTML are too many to look at")
-    if _deepest(html) > MAX_DEPTH:
-        return Refusal(f"its tags are nested more than {MAX_DEPTH} deep")
-    parser = HTMLParser(namespace_html_elements=False)
-    root: Element = parser.parse(html)
+    parsed = _parsed(html)
+    if isinstance(parsed, Refusal):
+        return parsed
+    root, parser = parsed
     named = (one.get("id") or one.get("name") for one in root.iter())
     return Page(
         tuple(map(_anchor, root.iter("a"))),
@@ -110,6 +108,21 @@ def read(html: str) -> Page | Refusal:
         tuple(_faults(parser)),
         frozenset(filter(None, named)),
     )
+
+
+def tree(html: str) -> Element | Refusal:
+    """A whole page as its elements; a Refusal if that would take too long."""
+    parsed = _parsed(html)
+    return parsed if isinstance(parsed, Refusal) else parsed[0]
+
+
+def _parsed(html: str) -> tuple[Element, HTMLParser] | Refusal:
+    if len(html) > MAX_LENGTH:
+        return Refusal(f"{len(html):,} characters of HTML are too many to look at")
+    if _deepest(html) > MAX_DEPTH:
+        return Refusal(f"its tags are nested more than {MAX_DEPTH} deep")
+    parser = HTMLParser(namespace_html_elements=False)
+    return parser.parse(html), parser
 
 
 def _deepest(html: str) -> int:

@@ -34,6 +34,7 @@ from mailblast.preflight.mailable import mailable
 from mailblast.preflight.packs import found
 from mailblast.preflight.published import published
 from mailblast.preflight.traffic import NOTHING_SENT, traffic
+from mailblast.preflight.web import fetched
 from mailblast.provider import Destinations
 from mailblast.signing import Signer
 from mailblast.spamfilter import scores
@@ -97,6 +98,7 @@ def gathered(
         SpamScores: _scores(campaign.declared.spam, composed),
         OwnKey: own_key(campaign, workspace),
         **published(campaign),
+        **fetched(campaign),
         **traffic(campaign, ledger, survey),
         Hygiene: _LEFT_TO_CHECK,
         Mailable: _LEFT_TO_CHECK,

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
@@ -29,6 +30,8 @@ from mailblast.smtp.protocol import Conversation, Extensions
 from mailblast.smtp.reply import ReplyReader, printable
 
 CLOSED = "the server closed the connection"
+
+TlsError, CertificateError = ssl.SSLError, ssl.SSLCertVerificationError
 
 # Seconds for a TCP connection to one address of many (Postfix: smtp_connect_timeout).
 CONNECT = 30.0
@@ -341,6 +344,11 @@ def without_password(text: str, username: str, password: str) -> str:
         encoded = b64encode(secret.encode("utf-8", "replace")).decode().rstrip("=")
         text = text.replace(encoded, "[password]")
     return text.replace(password, "[password]")
+
+
+def expiry(certificate: Mapping[str, Any]) -> float:
+    """When a certificate ends, as `getpeercert` tells it; in seconds since 1970."""
+    return float(ssl.cert_time_to_seconds(certificate["notAfter"]))
 
 
 def sentence(error: BaseException) -> str:

@@ -1,0 +1,224 @@
+"""The unsubscribe endpoint: that it is there, takes a POST and nothing else, and asks for nothing.
+
+RFC 8058 (one-click), 15 U.S.C. 7704(a)(3) and 16 CFR 316.5 (the way out).  What was asked of it,
+and with which token, is for `preflight.endpoint` to say; without a token that may be spent
+([check] canary) it is only seen who answers there.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from mailblast.check import landing
+from mailblast.check.facts import Facts
+from mailblast.check.finding import Verdict, failed, passed, skipped, warned
+from mailblast.check.landing import Landing
+from mailblast.check.pack import Check
+from mailblast.check.scope import commercial
+from mailblast.errors import Refusal
+
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+
+RENEWED = 30  # days before its end by which a certificate is renewed
+KEPT, SAFELY = (
+    30,
+    60,
+)  # days after the last message (15 U.S.C. 7704(a)(3)(A)(ii); CASL s.11(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """Who answers at the host of [unsubscribe] url.
+
+    `ends` is the last day of its certificate, None where there was no connection; then `why`
+    says why, `untrusted` that it was the certificate, and `unreached` that nobody was there, or
+    nobody that can be reached from here.
+    """
+
+    host: str
+    ends: date | None
+    why: str = ""
+    untrusted: bool = False
+    unreached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What it answered; `kind` is the media type, `text` the body, `leads` the Location."""
+
+    status: int
+    kind: str = ""
+    text: str = ""
+    leads: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.status} and a redirect" if self.leads else str(self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What it answered when the canary was tried, in this order; a Refusal where there was no
+    answer, and from there on."""
+
+    url: str
+    get: Said | Refusal
+    head: Said | Refusal
+    form: Said | Refusal
+    multipart: Said | Refusal
+    again: Said | Refusal  # the form once more
+
+    @property
+    def landing(self) -> Landing | Refusal:
+        """The page that GET brings."""
+        if isinstance(self.get, Refusal):
+            return self.get
+        if self.get.kind not in ("text/html", "application/xhtml+xml"):
+            return Refusal(f"GET brings no page, but {self.get.kind or 'nothing'}")
+        return landing.read(self.get.text)
+
+
+def encrypted(facts: Facts) -> Verdict:
+    """WEB-TLS: the certificate is valid, and for a while yet; no form sends in clear text."""
+    found = facts.of(Doorway)
+    if found.untrusted:
+        return failed(found.why, host=found.host, problem="is not one to be trusted")
+    if found.ends is None:
+        return skipped(f"no certificate was seen: {found.why}")
+    left = (found.ends - facts.today).days
+    if left <= RENEWED:
+        return warned(
+            f"until {found.ends}", host=found.host, problem=f"ends in {left} days"
+        )
+    tried = facts.groups.get(Tried)
+    page = tried.landing if isinstance(tried, Tried) else None
+    if isinstance(page, Landing) and page.clear:
+        problem = "is of no use: the page sends its form in clear text"
+        return failed("a form of the page leads to http:", host=found.host, problem=problem)
+    return passed(f"{found.host}: valid until {found.ends}")
+
+
+def works(facts: Facts) -> Verdict:
+    """CANSPAM-OPTOUT-WORKS: the page is there, and unsubscribes."""
+    door = facts.of(Doorway)
+    if door.ends is None:
+        # Without a canary nobody said that it can be reached from this machine at all.
+        here = door.unreached and not facts.campaign.declared.canary
+        url = facts.campaign.unsubscribe.url
+        problem = "cannot be reached from here" if here else "is not there"
+        return (warned if here else failed)(door.why, url=url, problem=problem)
+    tried = facts.of(Tried)
+    for method, said in (("GET", tried.get), ("POST", tried.form)):
+        if isinstance(said, Refusal) or said.status // 100 != 2:
+            problem = f"does not answer a {method} with success"
+            return failed(f"{method}: {said}", url=tried.url, problem=problem)
+    return passed(f"{tried.url}: a page for GET, success for POST")
+
+
+def one_click(facts: Facts) -> Verdict:
+    """WEB-ONECLICK-POST: a POST in either encoding is enough, also a second time."""
+    tried = facts.of(Tried)
+    posts = ((FORM, tried.form), (MULTIPART, tried.multipart), (FORM, tried.again))
+    for kind, said in posts:
+        if isinstance(said, Refusal) or said.status // 100 != 2:
+            answered = f"answered {said}" if isinstance(said, Said) else "had no answer"
+            if said is tried.again:
+                answered += " the second time"
+            return failed(f"POST: {said}", url=tried.url, ctype=kind, answered=answered)
+    return passed(f"{tried.url}: success for both encodings, and for a second POST")
+
+
+def safe_to_look_at(facts: Facts) -> Verdict:
+    """WEB-GET-SAFE: whoever only looks, as link scanners do, unsubscribes nobody."""
+    tried, page = facts.of(Tried), facts.of(Tried).landing
+    if isinstance(tried.get, Refusal) or tried.get.status != 200:
+        return skipped(f"there is no page to look at: {tried.get}")
+    if isinstance(tried.head, Refusal) or tried.head.status != 200:
+        return warned(f"HEAD: {tried.head}", what="The page answers GET, but not HEAD")
+    if isinstance(page, Refusal):
+        return warned(str(page), what="There is no page with a button")
+    if page.posts:
+        return passed("the page has a form that sends by POST")
+    if gone := _GONE.search(page.text):
+        what = "A plain GET unsubscribed the test address, as the page says"
+        return failed(f'"{gone[0]}", and no button', what=what)
+    return warned(
+        "the page has no form with POST", what="The page has no button that sends by POST"
+    )
+
+
+_GONE = re.compile(
+    r"(?:(?:have|has|been|are|were|successfully|now) )+unsubscribed"
+    r"|removed from (?:our|the|this)"
+    r"|(?:wurden?|sind|erfolgreich) (?:\w+ )*(?:abgemeldet|ausgetragen)"
+    r"|désinscription (?:est|a été)",
+    re.IGNORECASE,
+)
+
+
+def lasting(facts: Facts) -> Verdict:
+    """CANSPAM-OPTOUT-30DAYS: the way out stays open after the last message."""
+    ends = facts.campaign.unsubscribe.url_ends
+    if ends is None:
+        return passed("the links have no end: url_ends is not in [unsubscribe]")
+    if ends < facts.today + timedelta(KEPT):
+        return failed(f"url_ends = {ends}", date=ends, days=KEPT)
+    if ends < facts.today + timedelta(SAFELY):
+        return warned(f"url_ends = {ends}", date=ends, days=SAFELY)
+    return passed(f"until {ends}")
+
+
+def from_all(facts: Facts) -> Verdict:
+    """CANSPAM-OPTOUT-ALL: of several choices one ends all mail."""
+    page = facts.of(Tried).landing
+    if isinstance(page, Refusal):
+        return skipped(f"there is no page to look at: {page}")
+    choices = [one for one in page.choices if one]
+    if len(choices) < 2:
+        return passed("the page offers no choice but to leave")
+    shown = ", ".join(f'"{one[:40]}"' for one in choices[:6])
+    return passed(shown) if any(map(_ALL.search, choices)) else failed(shown)
+
+
+_ALL = re.compile(
+    r"\b(?:all|any|every(?:thing)?|alle[mns]?|sämtliche\w*|tous|toutes?|todos?|todas|tutt[eio]|"
+    r"alles|wszystk\w+|allt|kaikki)\b|全て|すべて|所有|全部|все",
+    re.IGNORECASE,
+)
+
+
+def unburdened(facts: Facts) -> Iterator[Verdict]:
+    """CANSPAM-OPTOUT-BURDEN: one page, and nothing but the address and what to opt out of."""
+    tried, page = facts.of(Tried), facts.of(Tried).landing
+    if isinstance(tried.get, Said) and tried.get.leads:
+        yield failed(f"GET: {tried.get}", step="a second page")
+    elif isinstance(page, Refusal):
+        yield skipped(f"there is no page to look at: {page}")
+    elif page.burden:
+        yield failed(f"the page wants {page.burden}", step=page.burden)
+    elif later := _confirmed_by_mail(tried.form):
+        yield failed(f'after the POST: "{later}"', step="an answer to another mail")
+    else:
+        yield passed("one page, which asks for nothing")
+
+
+def _confirmed_by_mail(said: Said | Refusal) -> str:
+    found = _CONFIRM.search(said.text) if isinstance(said, Said) else None
+    return found[0] if found else ""
+
+
+_CONFIRM = re.compile(
+    r"check your (?:e-?mail|inbox)|sent you an? (?:e-?mail|message|link)"
+    r"|(?:confirmation|confirm by) (?:e-?mail|link)",
+    re.IGNORECASE,
+)
+
+CHECKS: dict[str, Check] = {
+    "WEB-TLS": encrypted,
+    "WEB-ONECLICK-POST": one_click,
+    "WEB-GET-SAFE": safe_to_look_at,
+    "CANSPAM-OPTOUT-WORKS": commercial(works),
+    "CANSPAM-OPTOUT-30DAYS": commercial(lasting),
+    "CANSPAM-OPTOUT-ALL": commercial(from_all),
+    "CANSPAM-OPTOUT-BURDEN": commercial(unburdened),
+}

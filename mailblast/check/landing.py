@@ -1,0 +1,107 @@
+"""The page behind an unsubscribe link: what it wants of a visitor before it lets them go.
+
+It is read as a browser takes it apart, and no script of it runs.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from mailblast.check import page
+from mailblast.errors import Refusal
+
+_CAPTCHA = re.compile(
+    r"captcha|cf-turnstile|challenges\.cloudflare|challenge-platform|arkoselabs|geetest",
+    re.IGNORECASE,
+)
+_PAYMENT = re.compile(r"cc-(?:number|exp|csc)|card-?number|\biban\b", re.IGNORECASE)
+_MAIL = re.compile(r"mail", re.IGNORECASE)
+_UNSEEN = frozenset(("script", "style", "template", "noscript", "title"))
+# What a form may ask without asking for information (16 CFR 316.5).
+_NO_QUESTION = frozenset(
+    ("hidden", "submit", "button", "reset", "image", "checkbox", "radio", "email")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """`text` is what can be read; `posts` says that a form of it sends by POST, `clear` that
+    one sends in clear text; `burden` is what it wants beside an address and a choice, "" if
+    nothing; `choices` are the labels of what can be chosen."""
+
+    text: str
+    posts: bool
+    clear: bool
+    burden: str
+    choices: tuple[str, ...]
+
+
+def read(html: str) -> Landing | Refusal:
+    """Take a page apart; a Refusal if that would take too long."""
+    root = page.tree(html)
+    if isinstance(root, Refusal):
+        return root
+    forms = list(root.iter("form"))
+    return Landing(
+        text=_text(root),
+        posts=any(_attribute(one, "method").lower() == "post" for one in forms),
+        clear=any(_attribute(one, "action").lower().startswith("http:") for one in forms),
+        burden=next(_burdens(root), ""),
+        choices=tuple(_choices(root)),
+    )
+
+
+def _attribute(element: Element, name: str) -> str:
+    return (element.get(name) or "").strip()
+
+
+def _text(element: Element) -> str:
+    return " ".join("".join(_words(element)).split())
+
+
+def _words(element: Element) -> Iterator[str]:
+    # Comments have a function for a tag.
+    if isinstance(element.tag, str) and element.tag not in _UNSEEN:
+        yield f" {element.text or ''}"
+        for child in element:
+            yield from _words(child)
+            yield child.tail or ""
+
+
+def _burdens(root: Element) -> Iterator[str]:
+    for element in root.iter():
+        if element.tag in ("script", "iframe", "div"):
+            where = " ".join(_attribute(element, name) for name in ("src", "class", "id"))
+            if _CAPTCHA.search(where):
+                yield "a CAPTCHA"
+        elif element.tag in ("input", "textarea"):
+            yield from _asked(element)
+
+
+def _asked(field: Element) -> Iterator[str]:
+    """What a field of a form asks for that it may not."""
+    kind = _attribute(field, "type").lower() or "text"
+    names = [_attribute(field, one) for one in ("name", "id", "autocomplete")]
+    if kind == "password":
+        yield "a password"
+    elif _PAYMENT.search(" ".join(names)):
+        yield "a payment"
+    elif field.get("required") is None or kind in _NO_QUESTION:
+        return
+    elif not any(map(_MAIL.search, names)):
+        yield f'the field "{next(filter(None, names), kind)[:40]}"'
+
+
+def _choices(root: Element) -> Iterator[str]:
+    """The words beside each box, button and option."""
+    labels = {one.get("for"): _text(one) for one in root.iter("label") if one.get("for")}
+    around = {
+        field: _text(label) for label in root.iter("label") for field in label.iter("input")
+    }
+    for field in root.iter("input"):
+        if _attribute(field, "type").lower() in ("checkbox", "radio"):
+            words = around.get(field) or labels.get(field.get("id"), "")
+            yield words or _attribute(field, "value") or _attribute(field, "name")
+    for option in root.iter("option"):
+        yield _text(option)

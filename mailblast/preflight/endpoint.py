@@ -1,0 +1,83 @@
+"""Trying the unsubscribe address: who answers there, and what a canary's link comes to.
+
+Looking comes first, and POST after it, so that what a look has changed can be seen.
+"""
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
+from mailblast.errors import Refusal
+from mailblast.https import Question, Response, Unreached, Untrusted, ask, certified_until
+from mailblast.preflight.reach import Reach, Unresolved
+from mailblast.smtp.reply import printable
+
+MAX_PAGE = 1_000_000  # octets
+
+# RFC 8058 §3.1 and §8.3.
+_BOUNDARY = "mailblast-one-click"
+_BODIES = {
+    FORM: (FORM, b"List-Unsubscribe=One-Click"),
+    MULTIPART: (
+        f"{MULTIPART}; boundary={_BOUNDARY}",
+        (
+            f"--{_BOUNDARY}\r\n"
+            'Content-Disposition: form-data; name="List-Unsubscribe"\r\n'
+            f"\r\nOne-Click\r\n--{_BOUNDARY}--\r\n"
+        ).encode(),
+    ),
+}
+
+
+async def doorway(url: str, reach: Reach) -> Doorway | Refusal:
+    """Who answers at the host of an https address; a Refusal where the DNS was silent."""
+    host = urlsplit(url).hostname or ""
+    until = await reach.at(url, certified_until)
+    if isinstance(until, Unresolved):
+        return until
+    if isinstance(until, Refusal):
+        untrusted, unreached = (isinstance(until, one) for one in (Untrusted, Unreached))
+        return Doorway(host, None, until.why, untrusted, unreached)
+    return Doorway(host, datetime.fromtimestamp(until, UTC).date())
+
+
+async def tried(url: str, reach: Reach) -> Tried:
+    """What a link answers when it is looked at, and then used, twice by its form."""
+    questions = (
+        _question(url, "GET"),
+        _question(url, "HEAD"),
+        _question(url, "POST", FORM),
+        _question(url, "POST", MULTIPART),
+        _question(url, "POST", FORM),
+    )
+    answers: list[Said | Refusal] = []
+    silent: Refusal | None = None
+    for question in questions:
+        # Whoever does not answer one question is not asked another.
+        answer = silent or await _answer(url, question, reach)
+        silent = silent or (answer if isinstance(answer, Refusal) else None)
+        answers.append(answer)
+    return Tried(url, *answers)
+
+
+def _question(url: str, method: str, kind: str = "") -> Question:
+    accept = {"Accept": "text/html"} if method == "GET" else {}
+    target = urlsplit(url).path
+    if not kind:
+        return Question(target, method, accept, max_body=MAX_PAGE)
+    content_type, body = _BODIES[kind]
+    return Question(target, method, {"Content-Type": content_type}, body, MAX_PAGE)
+
+
+async def _answer(url: str, question: Question, reach: Reach) -> Said | Refusal:
+    got = await reach.at(url, lambda host, at, web: ask(host, at, web, question))
+    return got if isinstance(got, Refusal) else _said(got)
+
+
+def _said(got: Response) -> Said:
+    # Whatever the charset says: words are looked for, and a wrong letter hides none of ours.
+    text = got.body.decode("utf-8", "replace")
+    leads = (
+        printable(got.headers.get("Location", ""))[:200] if got.status // 100 == 3 else ""
+    )
+    return Said(got.status, got.headers.get_content_type(), text, leads)
