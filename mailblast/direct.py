@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from mailblast import dane, exchanger, mx
+from mailblast import exchanger, mx
+from mailblast.certificate import dane
 from mailblast.destination import Line, Route
 from mailblast.errors import ConnectionFailed, EncryptionFailed, LedgerError
 from mailblast.https import Web

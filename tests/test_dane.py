@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailblast import dane
-from mailblast.dane import MAX_RECORDS, fits, usable, verified
+from mailblast.certificate import dane
+from mailblast.certificate.dane import MAX_RECORDS, fits, usable, verified
 from mailblast.lookup import Tlsa
 
 NAME = "mx.x.example"

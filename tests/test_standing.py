@@ -1,4 +1,4 @@
-"""The rules of `mailblast check` for block lists, TLS, logos and marks of certified senders."""
+"""The rules of `mailblast check` for block lists and the marks of certified senders."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 from checking import attested, campaign, facts, findings, says
 from told import told
 
-from mailblast.check.published import ASKINGS, Dmarc, Listings, Logo, Transport
+from mailblast.check.published import ASKINGS, Listings
 
 STANDARDS = "standards"
 LISTS = campaign(
@@ -88,61 +88,6 @@ def test_no_list_is_asked_that_nobody_named():
     asked = []
     assert told("", ASKINGS[Listings](campaign()), asked) is None
     assert asked == []
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('_mta-sts.shop.example. TXT "v=STSv1; id=20261125"', "pass"),
-        ('_mta-sts.shop.example. TXT "v=STSv1"', "fail"),
-        ('_mta-sts.shop.example. TXT "v=STSv1; id=1"\n' * 2, "fail"),
-        ("", "warn"),
-        ("_mta-sts.shop.example. TXT !SERVFAIL", "warn"),
-        ("_mta-sts.shop.example. TXT !TIMEOUT", "skip"),
-    ],
-)
-def test_mta_sts(text, expected):
-    """One record with an id, for the domains that mail comes back to."""
-    assert statuses("DNS-MTASTS", text, (Transport,)) == [expected]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('_smtp._tls.shop.example. TXT "v=TLSRPTv1; rua=mailto:t@shop.example"', "pass"),
-        ('_smtp._tls.shop.example. TXT "v=TLSRPTv1"', "fail"),
-        ('_smtp._tls.shop.example. TXT "v=TLSRPTv1; rua=mailto:t@x.example"\n' * 2, "fail"),
-        ("", "warn"),
-        ("_smtp._tls.shop.example. TXT !TIMEOUT", "skip"),
-    ],
-)
-def test_tls_rpt(text, expected):
-    """One record with an address for reports."""
-    assert statuses("TLS-RPT", text, (Transport,)) == [expected]
-
-
-LOGO = 'default._bimi.shop.example. TXT "v=BIMI1; l={}; a={}"\n'
-FULL = LOGO.format("https://shop.example/l.svg", "https://shop.example/l.pem")
-REJECT = '_dmarc.shop.example. TXT "v=DMARC1; p=reject"\n'
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (FULL + REJECT, ["pass"]),
-        (FULL, ["warn"]),
-        (FULL + REJECT.replace("reject", "none"), ["warn"]),
-        (LOGO.format("https://shop.example/l.svg", "") + REJECT, ["warn"]),
-        (LOGO.format("http://shop.example/l.svg", "x") + REJECT, ["fail"]),
-        (LOGO.format("https://shop.example/l.png", "x") + REJECT, ["warn"]),
-        (FULL * 2 + REJECT, ["fail"]),
-        (REJECT, ["skip"]),
-        ("default._bimi.shop.example. TXT !TIMEOUT", ["skip"]),
-    ],
-)
-def test_bimi(text, expected):
-    """A logo by https, its certificate, and a policy that lets it be shown."""
-    assert statuses("DNS-BIMI", text, (Logo, Dmarc)) == expected
 
 
 def headed(*names):

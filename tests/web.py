@@ -53,6 +53,7 @@ class Website:
         address: str,
         name: str = "u.shop.example",
         answer: Answer = good,
+        port: int = 0,
         **certificate: Any,
     ) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -81,7 +82,7 @@ class Website:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((address, 0), Handler)
+        self._server = ThreadingHTTPServer((address, port), Handler)
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )

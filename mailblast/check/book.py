@@ -34,7 +34,6 @@ class Where(StrEnum):
     SENDING = "sending"  # by the client, the schedule, the breaker
     IMPORT = "import"  # while mail that came back is read
     UNSUBSCRIBE = "unsubscribe"  # by the suppression list and its commands
-    WEB = "web"  # by the unsubscribe endpoint
     EXPLAIN = "explain"  # there is nothing to enforce: it is told to whoever asks
     NOWHERE = ""  # not yet
 

@@ -89,6 +89,7 @@ def gathered(
     else:
         listed = survey.listed(campaign.recipients.file.name, manifest.list_digest)
         composed, tried = messages(campaign, workspace, survey)
+    public = published(campaign)
     groups = {
         Listed: listed,
         Messages: composed,
@@ -97,8 +98,8 @@ def gathered(
         WirelessDomains: _wireless(campaign.declared.wireless_domains),
         SpamScores: _scores(campaign.declared.spam, composed),
         OwnKey: own_key(campaign, workspace),
-        **published(campaign),
-        **fetched(campaign),
+        **public,
+        **fetched(campaign, public),
         **traffic(campaign, ledger, survey),
         Hygiene: _LEFT_TO_CHECK,
         Mailable: _LEFT_TO_CHECK,

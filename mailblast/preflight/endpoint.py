@@ -62,11 +62,11 @@ async def tried(url: str, reach: Reach) -> Tried:
 
 def _question(url: str, method: str, kind: str = "") -> Question:
     accept = {"Accept": "text/html"} if method == "GET" else {}
-    target = urlsplit(url).path
+    path = urlsplit(url).path
     if not kind:
-        return Question(target, method, accept, max_body=MAX_PAGE)
+        return Question(path, method, accept, max_body=MAX_PAGE)
     content_type, body = _BODIES[kind]
-    return Question(target, method, {"Content-Type": content_type}, body, MAX_PAGE)
+    return Question(path, method, {"Content-Type": content_type}, body, MAX_PAGE)
 
 
 async def _answer(url: str, question: Question, reach: Reach) -> Said | Refusal:

@@ -1,4 +1,4 @@
-"""Gathering what the web says: who answers at the unsubscribe address, and what.
+"""Gathering what the web says: at the unsubscribe address, and behind records of the DNS.
 
 A request goes to an address that was vetted as those of mail hosts are: what is named in a
 setting may lead anywhere.  The system's certificate authorities are asked, whatever `ca_file`
@@ -6,16 +6,25 @@ says of the relay, for recipients have no others.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 from mailblast.campaign import Campaign
 from mailblast.check.endpoint import Doorway, Tried
+from mailblast.check.logo import LogoFiles
+from mailblast.check.published import Logo, Transport
+from mailblast.check.transport import StsPolicies
 from mailblast.errors import Refusal, UserError
+from mailblast.preflight.behind import logo_files, policies
 from mailblast.preflight.endpoint import doorway, tried
 from mailblast.preflight.reach import Reach
 from mailblast.resolver import Resolver
 
+G = TypeVar("G")
+Asking = Coroutine[Any, Any, object]
+
+KINDS = (Doorway, Tried, StsPolicies, LogoFiles)
 SECONDS = 30.0  # for all of it; `send` waits for it too
 
 NOT_ASKED = Refusal("the web was not asked: --no-dns, or dns = false in [check]")
@@ -24,34 +33,59 @@ NO_URL = Refusal("there is no url in [unsubscribe]")
 NO_CANARY = Refusal("the address is not tried without a token to spend: [check] canary")
 
 
-def fetched(campaign: Campaign) -> Mapping[type, object]:
-    """Every group that comes from the web, or why it was not gathered."""
-    kinds = (Doorway, Tried)
+def fetched(campaign: Campaign, groups: Mapping[type, object]) -> Mapping[type, object]:
+    """Every group that comes from the web, or why it was not gathered.
+
+    `groups` are those from the DNS: what its records point to is fetched too.
+    """
     if campaign.delivery.via == "sandbox":
-        return dict.fromkeys(kinds, PRACTICE)
+        return dict.fromkeys(KINDS, PRACTICE)
     if not campaign.declared.dns:
-        return dict.fromkeys(kinds, NOT_ASKED)
-    if not campaign.unsubscribe.url:
-        return dict.fromkeys(kinds, NO_URL)
+        return dict.fromkeys(KINDS, NOT_ASKED)
     try:
         resolver = Resolver(campaign.delivery.resolver)
     except UserError as error:
-        return dict.fromkeys(kinds, Refusal(f"the DNS was not asked: {error}"))
+        return dict.fromkeys(KINDS, Refusal(f"the DNS was not asked: {error}"))
     reach = Reach(resolver, allow_loopback=campaign.delivery.allow_loopback)
-    return asyncio.run(_gathered(campaign, reach))
+    return asyncio.run(_gathered(_askings(campaign, groups, reach)))
 
 
-async def _gathered(campaign: Campaign, reach: Reach) -> dict[type, object]:
+def _askings(
+    campaign: Campaign, groups: Mapping[type, object], reach: Reach
+) -> dict[type, Asking | Refusal]:
+    """How each group is gathered, or why it is not."""
     url, canary = campaign.unsubscribe.url, campaign.declared.canary
-    asking: dict[type, Coroutine[Any, Any, object]] = {Doorway: doorway(url, reach)}
-    if canary:
-        asking[Tried] = tried(f"{url}/{canary}", reach)
-    tasks = {kind: asyncio.create_task(one) for kind, one in asking.items()}
-    await asyncio.wait(tasks.values(), timeout=SECONDS)
+    untried = NO_CANARY if url else NO_URL
+    transport, logo = groups.get(Transport), groups.get(Logo)
+    return {
+        Doorway: doorway(url, reach) if url else NO_URL,
+        Tried: tried(f"{url}/{canary}", reach) if url and canary else untried,
+        StsPolicies: _behind(transport, Transport, partial(policies, reach=reach)),
+        LogoFiles: _behind(logo, Logo, partial(logo_files, reach=reach)),
+    }
+
+
+def _behind(
+    found: object, kind: type[G], asking: Callable[[G], Asking]
+) -> Asking | Refusal:
+    """What a group from the DNS leads to; without it, why there is none."""
+    if isinstance(found, kind):
+        return asking(found)
+    return found if isinstance(found, Refusal) else NOT_ASKED
+
+
+async def _gathered(askings: Mapping[type, Asking | Refusal]) -> dict[type, object]:
+    tasks = {
+        kind: asyncio.create_task(one)
+        for kind, one in askings.items()
+        if not isinstance(one, Refusal)
+    }
+    if tasks:
+        await asyncio.wait(tasks.values(), timeout=SECONDS)
     for task in tasks.values():
         task.cancel()
     found = await asyncio.gather(*tasks.values(), return_exceptions=True)
-    return {Tried: NO_CANARY, **dict(zip(tasks, map(_group, found), strict=True))}
+    return {**askings, **dict(zip(tasks, map(_group, found), strict=True))}
 
 
 def _group(found: object) -> object:

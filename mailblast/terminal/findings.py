@@ -30,7 +30,6 @@ WHERE = {
     Where.SENDING: "while sending",
     Where.IMPORT: "when mail that came back is taken in",
     Where.UNSUBSCRIBE: "by the suppression list",
-    Where.WEB: "by the unsubscribe endpoint",
     Where.EXPLAIN: "not at all: it is here to be told",
     Where.NOWHERE: "not yet enforced",
 }

@@ -23,7 +23,7 @@ import aiosmtplib
 from aiosmtplib import SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 
-from mailblast import dane
+from mailblast.certificate import dane
 from mailblast.errors import ConnectionFailed, EncryptionFailed
 from mailblast.lookup import Tlsa
 from mailblast.smtp.protocol import Conversation, Extensions
