@@ -226,18 +226,61 @@ def test_no_second_mail():
     assert status("CANSPAM-OPTOUT-BURDEN", tried(NO_ANSWER)) == "skip"
 
 
-@given(
-    st.text() | st.lists(st.sampled_from(PAGE.split("<") + MENU.split("<"))).map("<".join)
-)
+# What a page is made of, whole and broken.
+PIECES = [
+    *PAGE.split("<"),
+    *MENU.split("<"),
+    *("<p>", "<b>", "<a>", "<table>", "<td>", "<select>", "<svg>", "<math>", "<template>"),
+    *(
+        "<frameset>",
+        "<plaintext>",
+        "<textarea>",
+        "</b>",
+        "</p>",
+        "</x>",
+        "<br/>",
+        "<label>",
+    ),
+    *("<!--", "-->", "<![CDATA[", "&#0;", "&notit;", "\0", "\x1b", "<a '", '="', "<", ">"),
+    *("<input type=radio>", "<input required>", "<form method=post>", "<iframe src=x>"),
+]
+
+
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_whatever_the_page_is(html):
     """It is read, or refused."""
     assert isinstance(landing.read(html), landing.Landing | Refusal)
 
 
-def test_a_page_beyond_all_bounds():
-    """Nested without end: refused at once."""
-    assert isinstance(landing.read("<div>" * 10_000), Refusal)
-    assert status("CANSPAM-OPTOUT-ALL", tried(said("<div>" * 10_000))) == "skip"
+@pytest.mark.parametrize(
+    ("html", "why"),
+    [
+        ("<div>" * 10_000, "nested"),
+        # End tags that close nothing hide how deep it is.
+        ("<div></x>" * 20_000, "nested"),
+        (f"<svg>{'<g></q>' * 20_000}", "nested"),
+        (f"<p {' '.join(f'a{n}' for n in range(30_000))}>", "attributes"),
+        ("<>" * 100_000, "faults"),
+        ("x" * 1_000_000, "characters"),
+    ],
+)
+def test_a_page_beyond_all_bounds(html, why):
+    """It is refused, and what it would have told is not known."""
+    assert why in str(landing.read(html))
+    assert status("CANSPAM-OPTOUT-ALL", tried(said(html))) == "skip"
+
+
+@pytest.mark.parametrize("word", ["been ", "sind ", "erfolgreich "])
+def test_a_page_of_one_word(word):
+    """Words are looked for in a time that grows with the page, and not with its square."""
+    assert status("WEB-GET-SAFE", tried(said(word * 20_000)), pack=BULK) == "warn"
+
+
+def test_a_label_around_a_thousand_boxes():
+    """Its words are read once, and few of them shown."""
+    html = f"<label>News {'<input type=checkbox>' * 5_000} {'x' * 1_000}</label>"
+
+    assert set(landing.read(html).choices) == {f"News {'x' * 1_000}"[:200]}
 
 
 # -- Real servers -------------------------------------------------------------------------

@@ -148,9 +148,10 @@ def safe_to_look_at(facts: Facts) -> Verdict:
 
 
 _GONE = re.compile(
-    r"(?:(?:have|has|been|are|were|successfully|now) )+unsubscribed"
+    # So many words and no more, or a page made of them would take hours.
+    r"(?:(?:have|has|been|are|were|successfully|now) ){1,4}unsubscribed"
     r"|removed from (?:our|the|this)"
-    r"|(?:wurden?|sind|erfolgreich) (?:\w+ )*(?:abgemeldet|ausgetragen)"
+    r"|(?:wurden?|sind|erfolgreich) (?:\w{1,30} ){0,6}(?:abgemeldet|ausgetragen)"
     r"|désinscription (?:est|a été)",
     re.IGNORECASE,
 )
