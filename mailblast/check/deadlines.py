@@ -28,7 +28,9 @@ def honoured(facts: Facts, *, business_days: int = 0, hours: int = 0) -> Verdict
             first = min(found, key=lambda one: one.asked)
             days = max(one.mailed - one.asked for one in found) / 24 / HOUR
             evidence = f"the last mail came up to {days:.1f} days after the request"
-            return verdict(evidence, n=len(found), date=f"{_moment(first.asked):%Y-%m-%d}")
+            n, date = len(found), f"{_moment(first.asked):%Y-%m-%d}"
+            problem = f"{n} addresses were mailed after they had opted out, first on {date}"
+            return verdict(evidence, n=n, date=date, problem=problem)
     return passed(f"no mail to any of {history.opt_outs:,} who opted out")
 
 
@@ -55,5 +57,4 @@ CHECKS: dict[str, Check] = {
     "BULK-UNSUB-48H": honoured,
     "CASL-OPTOUT": honoured,
     "EU-OBJECTION": honoured,
-    "AU-OPTOUT": honoured,
 }
