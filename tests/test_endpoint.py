@@ -12,10 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nameservers import Nameservers, needs_nameservers
 from scripted_dns import ScriptedDns, silence
-from web import PAGE, Website, page, slow
+from web import (
+    HEAD,
+    PAGE,
+    Rude,
+    Website,
+    breaks_off,
+    bursts,
+    drips,
+    floods,
+    page,
+    says_nothing,
+    slow,
+)
 
 from mailblast.check import landing
 from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
+from mailblast.check.facts import History
 from mailblast.errors import Refusal
 from mailblast.preflight import endpoint as probing
 from mailblast.preflight import reach
@@ -28,6 +41,10 @@ URL = f"https://{HOST}/u/canary"
 DOOR = Doorway(HOST, TODAY + timedelta(90))
 NO_ANSWER = Refusal("no answer within 6 s")
 BULK = "bulk-senders"
+RULES = (
+    *("WEB-TLS", "WEB-ONECLICK-POST", "WEB-GET-SAFE", "CANSPAM-OPTOUT-WORKS"),
+    *("CANSPAM-OPTOUT-30DAYS", "CANSPAM-OPTOUT-ALL", "CANSPAM-OPTOUT-BURDEN"),
+)
 DIRECT = 'via = "direct"\nehlo = "mail.shop.example"'
 
 
@@ -72,12 +89,34 @@ def test_the_certificate(door, expected):
     assert status("WEB-TLS", door, pack=BULK) == expected
 
 
-def test_no_form_in_clear():
-    """WEB-TLS: the way out is encrypted to its end."""
-    clear = PAGE.replace("<form", '<form action="http://u.shop.example/leave"')
+WALL = "<title>Just a moment...</title><script>window._cf_chl_opt={}</script>"
 
-    assert status("WEB-TLS", DOOR, tried(said(clear)), pack=BULK) == "fail"
-    assert status("WEB-TLS", DOOR, tried(), pack=BULK) == "pass"
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        ({}, ""),
+        (
+            {"get": said(PAGE.replace("<form", '<form action="http://u.shop.example/x"'))},
+            "the page sends its form in clear text",
+        ),
+        ({"form": said("", 301, leads="HTTP://u.shop.example/x")}, "led on to http:"),
+        ({"form": said("", 301, leads="https://u.shop.example/x")}, ""),
+        ({"get": said(WALL, 403)}, "a firewall asks for proof"),
+        (
+            {"get": said("<script src=/_Incapsula_Resource?x=1></script>")},
+            "a firewall asks for proof",
+        ),
+        # What a firewall puts into a good page.
+        ({"get": said(f"<script src=/_Incapsula_Resource?x=1></script>{PAGE}")}, ""),
+    ],
+)
+def test_a_way_that_is_of_no_use(answers, problem):
+    """WEB-TLS: encrypted to its end, and open."""
+    found = says("WEB-TLS", facts(None, DOOR, tried(**answers)), BULK)
+
+    assert str(found.status) == ("fail" if problem else "pass")
+    assert problem in found.message
 
 
 @pytest.mark.parametrize(
@@ -207,6 +246,8 @@ def test_one_choice_ends_all_mail(html, expected):
             "a CAPTCHA",
         ),
         (said("<div class=cf-turnstile></div>"), "a CAPTCHA"),
+        # Cloudflare counts robots with it, and asks nobody.
+        (said("<script src=/cdn-cgi/challenge-platform/scripts/jsd/main.js></script>"), ""),
         (said("", 302, leads="/login"), "a second page"),
     ],
 )
@@ -216,6 +257,19 @@ def test_the_page_asks_for_nothing(get, step):
 
     assert str(one.status) == ("fail" if step else "pass")
     assert step in one.message
+
+
+@pytest.mark.parametrize(
+    ("get", "expected"),
+    [(said(), ["pass", "pass"]), (said("<input type=password>"), ["pass", "fail"])],
+)
+def test_australia_wants_no_login(get, expected):
+    """AU-OPTOUT: in time, and by a page that asks for nothing."""
+    told = facts(None, History(1, ()), tried(get))
+    late, page_ = findings("AU-OPTOUT", told, "spam-act-au")
+
+    assert [late.status, page_.status] == expected
+    assert page_.message in ("", "Spam Act: the unsubscribe page needs a password.")
 
 
 def test_no_second_mail():
@@ -378,6 +432,116 @@ def test_a_page_without_end(authority, ca_file):
     assert [method for method, *_ in site.seen] == ["GET"]
 
 
+def rude(authority, ca_file, act):
+    """What is seen of a server that does this, and how often it was asked."""
+
+    async def main():
+        async with (
+            ScriptedDns({(HOST, "A"): "127.0.6.1"}) as dns,
+            Rude(authority, "127.0.6.1", HOST, act) as site,
+        ):
+            way = Reach(Resolver(dns.server), allow_loopback=True, ca_file=ca_file)
+            door = await probing.doorway(site.url, way)
+            answers = await probing.tried(f"{site.url}/canary", way)
+            return door, answers, site.asked
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        (says_nothing, "no HTTP"),
+        (breaks_off, ""),
+        (bursts(bytes(range(256)) * 100), "no HTTP"),
+        (bursts(b"220 mail.shop.example ESMTP\r\n"), "no HTTP"),
+        (bursts(HEAD + b"Content-Length: 1000\r\n\r\nhalf"), "no HTTP"),
+        (bursts(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "no HTTP"),
+        (bursts(HEAD + b"X: y\r\n" * 1_000 + b"\r\n"), "no HTTP"),
+        (drips(b""), "no answer within 0.5 s"),
+        (drips(HEAD + b"\r\n"), "no answer within 0.5 s"),
+    ],
+)
+def test_whoever_speaks_no_http(authority, ca_file, monkeypatch, act, why):
+    """Is asked once; the certificate is good, and the way out is not there."""
+    monkeypatch.setattr(reach, "SECONDS", 0.5)
+    door, answers, asked = rude(authority, ca_file, act)
+
+    assert why in str(answers.get)
+    assert (answers.again, asked) == (answers.get, 1)
+    assert status("WEB-TLS", door, answers, pack=BULK) == "pass"
+    assert status("CANSPAM-OPTOUT-WORKS", door, answers) == "fail"
+    assert status("WEB-ONECLICK-POST", answers, pack=BULK) == "fail"
+    assert status("WEB-GET-SAFE", answers, pack=BULK) == "skip"
+    assert status("CANSPAM-OPTOUT-BURDEN", answers) == "skip"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (HEAD + b"\r\n", b"x" * 65_536),
+        (HEAD, b"X: y\r\n" * 10_000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
+    ],
+)
+def test_a_gigabyte(authority, ca_file, start, piece):
+    """A little of it is read, and no more."""
+    sent: list[int] = []
+    _, answers, asked = rude(authority, ca_file, floods(start, piece, sent))
+
+    assert "more than" in str(answers.get)
+    assert asked == 1
+    assert sent[0] < 2**25
+
+
+LOGIN = '<form method="post"><input name="user"><input type="password" name="pw"></form>'
+CAPTCHA = PAGE.replace(
+    "<form", "<script src='https://hcaptcha.com/1/api.js'></script><form"
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults"),
+    [
+        (page(PAGE), {}),
+        (
+            page("", 302, Location="/login"),
+            {
+                "CANSPAM-OPTOUT-WORKS": "fail",
+                "CANSPAM-OPTOUT-BURDEN": "fail",
+                "WEB-GET-SAFE": "skip",
+            },
+        ),
+        (page(LOGIN), {"CANSPAM-OPTOUT-BURDEN": "fail"}),
+        (page(CAPTCHA), {"CANSPAM-OPTOUT-BURDEN": "fail"}),
+        (
+            page(LOGIN, 401),
+            {
+                "CANSPAM-OPTOUT-WORKS": "fail",
+                "CANSPAM-OPTOUT-BURDEN": "fail",
+                "WEB-GET-SAFE": "skip",
+            },
+        ),
+        (page(MENU.format("")), {"CANSPAM-OPTOUT-ALL": "fail"}),
+        (page("<p>You have been unsubscribed."), {"WEB-GET-SAFE": "fail"}),
+        (
+            page(WALL, 403),
+            {"WEB-TLS": "fail", "CANSPAM-OPTOUT-WORKS": "fail", "WEB-GET-SAFE": "skip"},
+        ),
+    ],
+)
+def test_each_fault_at_a_real_server(authority, ca_file, answer, faults):
+    """Each rule says what is wrong, and no other does."""
+    with Website(authority, "127.0.6.1", answer=answer) as site:
+        groups = probe(ca_file, site.url)
+    seen = {
+        rule: status(rule, *groups, pack=BULK if rule.startswith("WEB") else "can-spam")
+        for rule in RULES
+    }
+
+    assert {rule: found for rule, found in seen.items() if found != "pass"} == faults
+
+
 def test_whoever_is_slow(authority, ca_file, monkeypatch):
     """Has so long and no longer."""
     monkeypatch.setattr(reach, "SECONDS", 0.3)
@@ -415,12 +579,6 @@ def settings(resolver: str, url: str, check: str) -> str:
     base = base.replace("https://u.shop.example/u", url)
     delivery = f'[delivery]\n{DIRECT}\nresolver = "{resolver}"\n'
     return f"{base}{delivery}allow_loopback = true\n"
-
-
-RULES = (
-    *("WEB-TLS", "WEB-ONECLICK-POST", "WEB-GET-SAFE", "CANSPAM-OPTOUT-WORKS"),
-    *("CANSPAM-OPTOUT-30DAYS", "CANSPAM-OPTOUT-ALL", "CANSPAM-OPTOUT-BURDEN"),
-)
 
 
 def found(workspace: Path, ca_file: Path) -> dict[str, tuple[str, str]]:

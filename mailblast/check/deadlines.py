@@ -29,7 +29,9 @@ def honoured(facts: Facts, *, business_days: int = 0, hours: int = 0) -> Verdict
             days = max(one.mailed - one.asked for one in found) / 24 / HOUR
             evidence = f"the last mail came up to {days:.1f} days after the request"
             who = counted(len(found), "address", "addresses")
-            return verdict(evidence, n=who, date=f"{_moment(first.asked):%Y-%m-%d}")
+            date = f"{_moment(first.asked):%Y-%m-%d}"
+            problem = f"mailed after they had opted out: {who} (the first asked on {date})"
+            return verdict(evidence, n=who, date=date, problem=problem)
     return passed(f"no mail to any of {history.opt_outs:,} who opted out")
 
 
@@ -56,5 +58,4 @@ CHECKS: dict[str, Check] = {
     "BULK-UNSUB-48H": honoured,
     "CASL-OPTOUT": honoured,
     "EU-OBJECTION": honoured,
-    "AU-OPTOUT": honoured,
 }

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
@@ -46,6 +47,18 @@ def _way_out(_facts: Facts, sample: Sample, text: str) -> str:
     links = visible.read(sample.html).links() if sample.html else ()
     there = any(way in text or way in links for way in sample.ways_out)
     return "" if there else "a way to unsubscribe"
+
+
+def _open_for(days: int) -> Missing:
+    """The way out stays open for so many days after the message."""
+
+    def missing(facts: Facts, _sample: Sample, _text: str) -> str:
+        ends = facts.campaign.unsubscribe.url_ends
+        if ends is None or ends >= facts.today + timedelta(days):
+            return ""
+        return f"a way to unsubscribe that is open for {days} days (url_ends = {ends})"
+
+    return missing
 
 
 def _privacy(_facts: Facts, sample: Sample, text: str) -> str:
@@ -100,8 +113,8 @@ def _pixels(html: str) -> Iterator[str]:
 
 
 CHECKS: dict[str, Check] = {
-    "CASL-CONTENT": commercial(_shown(_name, _address, _contact, _way_out)),
+    "CASL-CONTENT": commercial(_shown(_name, _address, _contact, _way_out, _open_for(60))),
     "EU-CONTENT": commercial(_shown(_name, _address, _contact, _way_out, _privacy)),
-    "AU-CONTENT": commercial(_shown(_name, _contact, _way_out, _abn)),
+    "AU-CONTENT": commercial(_shown(_name, _contact, _way_out, _abn, _open_for(30))),
     "EU-TRACKING": commercial(untracked),
 }

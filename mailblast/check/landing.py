@@ -16,7 +16,15 @@ MAX_LENGTH = 250_000  # characters; the page is a stranger's, and parsing has it
 MAX_WORDS = 200  # characters of a label
 
 _CAPTCHA = re.compile(
-    r"captcha|cf-turnstile|challenges\.cloudflare|challenge-platform|arkoselabs|geetest",
+    r"captcha|cf-turnstile|challenges\.cloudflare|arkoselabs|geetest", re.IGNORECASE
+)
+# What firewalls for web sites put in the place of a page, to see whether a robot asks
+# (Cloudflare, Imperva, DataDome, HUMAN, AWS, Sucuri, DDoS-Guard).  Scripts of theirs stand in
+# good pages too, so it takes a page without a button.
+_WALL = re.compile(
+    r"_cf_chl_opt|cf-browser-verification|_Incapsula_Resource|Incapsula incident|"
+    r"captcha-delivery\.com|px-captcha|awsWafCookieDomainList|"
+    r"Sucuri WebSite Firewall|DDoS-Guard",
     re.IGNORECASE,
 )
 _PAYMENT = re.compile(r"cc-(?:number|exp|csc)|card-?number|\biban\b", re.IGNORECASE)
@@ -31,12 +39,14 @@ _NO_QUESTION = frozenset(
 @dataclass(frozen=True, slots=True)
 class Landing:
     """`text` is what can be read; `posts` says that a form of it sends by POST, `clear` that
-    one sends in clear text; `burden` is what it wants beside an address and a choice, "" if
-    nothing; `choices` are the labels of what can be chosen."""
+    one sends in clear text; `wall` that a firewall stands in the place of the page; `burden`
+    is what it wants beside an address and a choice, "" if nothing; `choices` are the labels of
+    what can be chosen."""
 
     text: str
     posts: bool
     clear: bool
+    wall: bool
     burden: str
     choices: tuple[str, ...]
 
@@ -48,10 +58,12 @@ def read(html: str) -> Landing | Refusal:
     if isinstance(root, Refusal):
         return root
     forms = list(root.iter("form"))
+    posts = any(_attribute(one, "method").lower() == "post" for one in forms)
     return Landing(
         text=_text(root),
-        posts=any(_attribute(one, "method").lower() == "post" for one in forms),
+        posts=posts,
         clear=any(_attribute(one, "action").lower().startswith("http:") for one in forms),
+        wall=not posts and bool(_WALL.search(html)),
         burden=next(_burdens(root), ""),
         choices=tuple(_choices(root)),
     )
