@@ -617,7 +617,7 @@ def test_the_worst_row_counts():
         "fail",
         "no consent recorded: recipients.csv:52",
     )
-    assert found.message.startswith("1 recipients")
+    assert found.message.startswith("No provable consent of 1 recipient (")
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,20 @@ def test_what_is_left_of_a_run(tmp_path: Path) -> None:
     assert "--new-run" in done.err
 
 
+def test_who_is_suppressed_is_not_planned(tmp_path: Path) -> None:
+    """By address, by domain and what is below it; on the workspace's list and the campaign's."""
+    others = "a@sub.gone.example,A\nb@gone.example,B\nR2@Inbox.Example,R\n"
+    home = letter(tmp_path, rows(10) + others)
+    (home / "suppression.txt").write_text("@gone.example\nr3@inbox.example\n")
+    ok(tmp_path, "unsubscribe", "add", "r2@inbox.example")
+
+    planned = ok(tmp_path, "plan", "letter", "--json").json
+    said = ok(tmp_path, "plan", "letter").out
+
+    assert (planned["messages"], planned["suppressed"]) == (8, 5)
+    assert "without 5 rows that the suppression list has" in said
+
+
 def test_a_warm_up_of_weeks(tmp_path: Path) -> None:
     """Each day has its line, and the last one says when it is over."""
     warmup = (

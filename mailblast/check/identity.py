@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import PRIVACY
 from mailblast.check.scope import commercial
@@ -88,7 +88,7 @@ def _shown(*wanted: Missing) -> Check:
             if missing:
                 items = ", ".join(missing)
                 return failed(sample.name, items=items, missing=items)
-        return passed(f"in {len(samples)} messages")
+        return passed(f"in {counted(len(samples), 'message')}")
 
     return check
 
@@ -98,9 +98,9 @@ def untracked(facts: Facts) -> Verdict:
     samples = facts.of(Messages).samples
     for sample in samples:
         for pixel in _pixels(sample.html or ""):
-            return warned(f"{sample.name}: {pixel[:100]}", n="the")
+            return warned(f"{sample.name}: {pixel[:100]}", n="whoever is")
     return passed(
-        f"no counting image in {len(samples)} messages; mailblast puts none there"
+        f"no counting image in {counted(len(samples), 'message')}; mailblast puts none there"
     )
 
 
