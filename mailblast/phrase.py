@@ -1,8 +1,8 @@
 """Phrases of server replies, and where they occur in a text.
 
 A phrase is written as a server says it: `mailbox [is] full`.  `[…]` may be missing, `(a|b)`
-is one of these, `*` stands for a few words, `@` for an address.  Capitals, punctuation and
-accents do not count, nor where the text is wrapped.
+is one of these, `~` stands for up to four words and `*` for up to ten, `@` for an address.
+Capitals, punctuation and accents do not count, nor where the text is wrapped.
 
 Rule: no regular expression is made from a phrase.  A text is cut into words once, and every
 phrase is looked for in the same pass, word by word: thousands of phrases cost hardly more
@@ -11,12 +11,15 @@ than one, and no text, however hostile, costs more than its length.
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from typing import NamedTuple
 
 MAX_TEXT = 2_000  # as much as is kept of a reply (smtp.reply)
-MAX_GAP = 10  # words that `*` may stand for: an IP address, a domain, half a sentence
+# The most words that a gap stands for: between a subject and what is said of it; an IP
+# address, a domain, half a sentence.
+GAPS = {"~": 4, "*": 10}
+_FIRST = -1  # what a phrase begins with has no gap before it
 
 # Chinese, Japanese and Korean put no blanks between words: each character is one.
 _SIGNS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -36,7 +39,9 @@ _ADDRESS = re.compile(rf"(?<![^{_APART}])[^{_APART}@]++@[^{_APART}]*+")
 _QUOTES = str.maketrans("", "", "'`´‘’")
 _MARKS = re.compile("[\u0300-\u036f\u3099\u309a]")
 
-_PIECE = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|([^()\[\]]+)")
+_GAP = re.compile(r"([*~])")
+_PLAIN = re.compile("[a-z ]+")
+_PIECE = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]|([^()\[\]]+)")
 
 Row = tuple[str, ...]  # of words
 
@@ -53,32 +58,45 @@ def words(text: str) -> list[str]:
     return _WORD.findall(_CODES.sub(" ", text).lower().replace("e-mail", "email"))
 
 
-def spelt_out(phrase: str) -> Iterator[tuple[Row, ...]]:
-    """Every way to say a phrase, each as the rows of words between its gaps.
+def spelt_out(phrase: str) -> list[tuple[int, set[Row]]]:
+    """The parts of a phrase between its gaps: the gap before each, and its rows of words.
 
-    Raises ValueError if one of them has no word.
+    Raises ValueError if a part could be said in no word, or a gap stands within brackets.
     """
+    first, *others = _GAP.split(phrase)
+    gaps = [GAPS[sign] for sign in others[::2]]
+    return [
+        (gap, _rows(part, phrase))
+        for gap, part in zip([_FIRST, *gaps], [first, *others[1::2]], strict=True)
+    ]
+
+
+def _rows(part: str, phrase: str) -> set[Row]:
     choices = []
-    for one_of, optional, plain in _PIECE.findall(phrase):
+    for one_of, optional, plain in _PIECE.findall(part):
         if plain:
             choices.append([plain])
         else:
             choices.append([*optional.split("|"), ""] if optional else one_of.split("|"))
-    for chosen in product(*choices):
-        rows = tuple(tuple(words(part)) for part in "".join(chosen).split("*"))
-        if not all(rows):
-            raise ValueError(f"no word before or after a gap: {phrase}")
-        yield rows
+    if _PIECE.sub("", part):
+        raise ValueError(f"a bracket without its other, or around a gap: {phrase}")
+    rows = {_row("".join(chosen)) for chosen in product(*choices)}
+    if () in rows:
+        raise ValueError(f"no word before or after a gap: {phrase}")
+    return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """What ends at a node: row `place` of a phrase, and the phrase with it if `last`."""
+def _row(text: str) -> Row:
+    # Nearly all are plain words, of which there are tens of thousands.
+    return tuple(text.split() if _PLAIN.fullmatch(text) else words(text))
 
-    number: int
-    way: int
-    place: int
-    last: bool
+
+class _End(NamedTuple):
+    """What ends at a node: a part of a phrase."""
+
+    part: int  # counted over all phrases; the part before it has the number before
+    gap: int  # words that may stand before it, or _FIRST
+    number: int | None  # the phrase's, if it is the last part
 
 
 @dataclass(slots=True)
@@ -94,40 +112,44 @@ class Phrases:
 
     def __init__(self) -> None:
         self._root = _Node()
-        self._ways = 0
+        self._parts = 0
 
     def add(self, phrase: str, number: int) -> None:
-        """Look for `phrase` from now on; several may have the same number."""
-        for rows in spelt_out(phrase):
-            self._ways += 1
-            for place, row in enumerate(rows):
+        """Look for `phrase` from now on; several may have the same number.
+
+        All rows of a part end alike: what stands on both sides of a gap is added, not
+        multiplied.
+        """
+        parts = spelt_out(phrase)
+        for place, (gap, rows) in enumerate(parts, 1):
+            self._parts += 1
+            end = _End(self._parts, gap, number if place == len(parts) else None)
+            for row in rows:
                 node = self._root
                 for word in row:
                     node = node.following.setdefault(word, _Node())
-                node.ends.append(_End(number, self._ways, place, place == len(rows) - 1))
+                node.ends.append(end)
 
     def found(self, text: str) -> set[int]:
         """The numbers of the phrases that occur in `text`, of which 2,000 characters count."""
         said = words(text)
         numbers: set[int] = set()
-        reached: dict[tuple[int, int], int] = {}  # way and place -> where its row ended
+        reached: dict[int, int] = {}  # part -> where it ended
         first = self._root.following
         for start, word in enumerate(said):
             node, at = first.get(word), start + 1
             while node is not None:
-                for end in node.ends:
-                    if _follows(end, start, reached):
-                        reached[end.way, end.place] = at
-                        if end.last:
-                            numbers.add(end.number)
+                for part, gap, number in node.ends:
+                    if gap != _FIRST:
+                        before = reached.get(part - 1)
+                        if before is None or not 0 <= start - before <= gap:
+                            continue
+                    if number is not None:
+                        numbers.add(number)
+                    # Of rows that begin at the same word the shortest counts: what the
+                    # longer one has more may belong to the next part.
+                    elif reached.get(part, 0) <= start:
+                        reached[part] = at
                 node = node.following.get(said[at]) if at < len(said) else None
                 at += 1
         return numbers
-
-
-def _follows(end: _End, start: int, reached: dict[tuple[int, int], int]) -> bool:
-    """Whether a row that begins at `start` is the first, or comes soon after the one before."""
-    if not end.place:
-        return True
-    before = reached.get((end.way, end.place - 1))
-    return before is not None and 0 <= start - before <= MAX_GAP

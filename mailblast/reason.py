@@ -263,18 +263,28 @@ def read_rules() -> Iterator[Rule]:
         yield from (_rule(table, name == "hints") for table in document.get("rule", ()))
 
 
-# What is anybody's comes last: a provider's words mean more than the same words elsewhere.
-_LAST = ("others", "us", "recipient", "message", "destination", "hints", "codes")
+# What is anybody's comes last: a provider's words mean more than the same words elsewhere, and
+# a wording that was seen more than the build of a sentence.
+_LAST = (
+    "others", "us", "recipient", "message", "destination", "sentences", "elsewhere", "hints",
+    "codes",
+)  # fmt: skip
+_WORDS = "words"  # words that stand for one another, by the name by which a phrase has them
 
 
 @cache
 def _documents() -> tuple[tuple[str, dict[str, Any]], ...]:
     folder = files("mailblast").joinpath("replies")
-    names = sorted({one.name.removesuffix(".toml") for one in folder.iterdir()} - {*_LAST})
+    names = {one.name.removesuffix(".toml") for one in folder.iterdir()}
     return tuple(
-        (name, tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")))
-        for name in (*names, *_LAST)
+        (name, _read(name)) for name in (*sorted(names - {*_LAST, _WORDS}), *_LAST)
     )
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    file = files("mailblast").joinpath("replies", f"{name}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _rule(table: dict[str, Any], hint: bool) -> Rule:
@@ -290,7 +300,7 @@ def _rule(table: dict[str, Any], hint: bool) -> Rule:
     return Rule(
         meaning,
         table["sample"],
-        tuple(table.get("says", ())),
+        tuple(phrase.format_map(_read(_WORDS)) for phrase in table.get("says", ())),
         frozenset(one for span in table.get("status", ()) for one in _statuses(span)),
         frozenset(table.get("codes", ())),
         frozenset(table.get("provider", ())),

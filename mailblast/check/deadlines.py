@@ -30,7 +30,7 @@ def honoured(facts: Facts, *, business_days: int = 0, hours: int = 0) -> Verdict
             evidence = f"the last mail came up to {days:.1f} days after the request"
             who = counted(len(found), "address", "addresses")
             date = f"{_moment(first.asked):%Y-%m-%d}"
-            problem = f"mailed after they had opted out: {who} (the first on {date})"
+            problem = f"mailed after they had opted out: {who} (the first asked on {date})"
             return verdict(evidence, n=who, date=date, problem=problem)
     return passed(f"no mail to any of {history.opt_outs:,} who opted out")
 
