@@ -639,8 +639,11 @@ def test_a_canary_with_an_address(tmp_path, authority, ca_file):
         ok(tmp_path, "send", "letter", "--to-me", ME, "--yes")
         (home / "campaign.toml").write_text(text)
         after = found(tmp_path, ca_file)
+        tried_once = len(site.seen)
+        spends_no_canary(tmp_path, ca_file)
 
     assert not asked
+    assert tried_once == len(site.seen) == 5
     why = f"nothing was sent to {ME} yet: mailblast send letter --to-me {ME}"
     assert before["WEB-ONECLICK-POST"] == ("skip", why)
     assert after["WEB-ONECLICK-POST"][0] == "pass"
@@ -648,6 +651,18 @@ def test_a_canary_with_an_address(tmp_path, authority, ca_file):
     (sent,) = (tmp_path / "out").glob("*.eml")
     assert f"/u/{token}>" in re.sub(r"\r?\n ", "", sent.read_text())
     assert whose(tmp_path, token) == ME
+
+
+def spends_no_canary(workspace: Path, ca_file: Path) -> None:
+    """Whoever attests, tries out or rehearses has nobody unsubscribed."""
+    word = ("--attest", "CANSPAM-ADDRESS-FORM", "--by", "Ada Lovelace")
+    for command in (
+        ("check", "letter", *word),
+        ("send", "letter", "--to-me", ME, "--yes"),
+        ("send", "letter", "--rehearse", "--yes"),
+        ("check", "letter", "--no-dns"),
+    ):
+        run(workspace, *command, env={"SSL_CERT_FILE": str(ca_file)})
 
 
 def whose(workspace: Path, token: str) -> str:

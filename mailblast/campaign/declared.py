@@ -237,8 +237,8 @@ KEYS = (
         "check",
         "dns",
         forms.FLAG,
-        "Whether the DNS is asked what is published for your domains and addresses. "
-        "`--no-dns` does without once.",
+        "Whether the DNS is asked what is published for your domains and addresses, and the web "
+        "what stands behind it. `--no-dns` does without once.",
         True,
     ),
     Key(
