@@ -1,6 +1,8 @@
 """The rules of the unsubscribe endpoint: each as it reads, then against real servers."""
 
 import asyncio
+import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,14 +28,17 @@ from web import (
     slow,
 )
 
+from mailblast import Ledger, tag
+from mailblast.address import parse
 from mailblast.check import landing
 from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
 from mailblast.check.facts import History
 from mailblast.errors import Refusal
 from mailblast.preflight import endpoint as probing
 from mailblast.preflight import reach
+from mailblast.preflight.endpoint import NO_CANARY, NO_URL
 from mailblast.preflight.reach import Reach
-from mailblast.preflight.web import NO_CANARY, NO_URL, NOT_ASKED, PRACTICE
+from mailblast.preflight.web import NOT_ASKED, PRACTICE
 from mailblast.resolver import Resolver
 
 HOST = "u.shop.example"
@@ -611,6 +616,78 @@ def test_check_asks_the_endpoint(tmp_path, authority, ca_file):
     assert asked == len(site.seen) == 5
     assert part["WEB-TLS"][0] == part["CANSPAM-OPTOUT-30DAYS"][0] == "pass"
     assert part["WEB-GET-SAFE"] == ("skip", NO_CANARY.why)
+
+
+ME = "me@inbox.example"
+
+
+@needs_nameservers
+def test_a_canary_with_an_address(tmp_path, authority, ca_file):
+    """It has the very link of the last message to it, which an endpoint knows for genuine."""
+    home = letter(tmp_path, "ann@inbox.example,Ann\n")
+    with (
+        Website(authority, "127.0.6.1") as site,
+        Nameservers({"shop.example": "u A 127.0.6.1"}) as dns,
+    ):
+        text = settings(dns.resolver, site.url, f'canary = "{ME}"')
+        (home / "campaign.toml").write_text(text)
+        before = found(tmp_path, ca_file)
+        asked = list(site.seen)
+        offline = text.replace(f"\n{DIRECT}\n", '\nvia = "maildir"\nmaildir = "../out"\n')
+        offline = offline.replace("[check]\n", "[check]\ndns = false\n")
+        (home / "campaign.toml").write_text(offline)
+        ok(tmp_path, "send", "letter", "--to-me", ME, "--yes")
+        (home / "campaign.toml").write_text(text)
+        after = found(tmp_path, ca_file)
+        tried_once = len(site.seen)
+        spends_no_canary(tmp_path, ca_file)
+
+    assert not asked
+    assert tried_once == len(site.seen) == 5
+    why = f"nothing was sent to {ME} yet: mailblast send letter --to-me {ME}"
+    assert before["WEB-ONECLICK-POST"] == ("skip", why)
+    assert after["WEB-ONECLICK-POST"][0] == "pass"
+    (token,) = {path.removeprefix("/u/") for _, path, _, _ in site.seen}
+    (sent,) = (tmp_path / "out").glob("*.eml")
+    assert f"/u/{token}>" in re.sub(r"\r?\n ", "", sent.read_text())
+    assert whose(tmp_path, token) == ME
+
+
+def spends_no_canary(workspace: Path, ca_file: Path) -> None:
+    """Whoever attests, tries out or rehearses has nobody unsubscribed."""
+    word = ("--attest", "CANSPAM-ADDRESS-FORM", "--by", "Ada Lovelace")
+    for command in (
+        ("check", "letter", *word),
+        ("send", "letter", "--to-me", ME, "--yes"),
+        ("send", "letter", "--rehearse", "--yes"),
+        ("check", "letter", "--no-dns"),
+    ):
+        run(workspace, *command, env={"SSL_CERT_FILE": str(ca_file)})
+
+
+def whose(workspace: Path, token: str) -> str:
+    """As docs/sending.md has it."""
+    keyring = tag.parse_keyring((workspace / ".mailblast/secret.key").read_text())
+    with closing(Ledger(workspace / ".mailblast")) as ledger:
+        delivery = ledger.deliveries.numbered(tag.read(token).delivery)
+        run_ = ledger.runs.numbered(delivery.run)
+        assert tag.genuine(keyring, "unsubscribe", run_.run, tag.read(token))
+        return delivery.mailbox
+
+
+def test_the_last_message_to_an_address(tmp_path):
+    """Of a list or a sample, whichever came later."""
+    delivery = '[delivery]\nvia = "maildir"\nmaildir = "../out"\n'
+    letter(tmp_path, "ann@inbox.example,Ann\n", delivery=delivery)
+    kinds = []
+    for more in (), ("--to-me", "Ann@inbox.example"), ("--new-run",):
+        ok(tmp_path, "send", "letter", "--yes", *more)
+        with closing(Ledger(tmp_path / ".mailblast")) as ledger:
+            last = ledger.deliveries.last_to(parse("Ann@inbox.example"))
+            kinds.append(ledger.runs.numbered(last.run).kind)
+            assert ledger.deliveries.last_to(parse("bo@inbox.example")) is None
+
+    assert kinds == ["campaign", "sample", "campaign"]
 
 
 OUT_OF_ORDER = {

@@ -261,6 +261,8 @@ def _counts(ledger: Ledger, run: Run) -> dict[str, Any]:
 
 
 def _as_asked(campaign: Campaign, request: Request) -> Campaign:
+    if request.to_me is not None:  # samples unsubscribe nobody
+        campaign = replace(campaign, declared=replace(campaign.declared, canary=None))
     if not request.rehearse:
         return campaign
     delivery = replace(campaign.delivery, via="sandbox", retry=REHEARSAL_RETRY)
