@@ -54,7 +54,8 @@ def words(text: str) -> list[str]:
         text = unicodedata.normalize("NFC", _MARKS.sub("", apart))[:MAX_TEXT]
     text = _RUN_ON.sub(". ", text)
     if "@" in text:
-        text = _ADDRESS.sub(" @ ", text)
+        # Sendmail's dots may touch it: "anna@example.net...User unknown".
+        text = _ADDRESS.sub(" @ ", text.replace("...", " "))
     return _WORD.findall(_CODES.sub(" ", text).lower().replace("e-mail", "email"))
 
 

@@ -23,6 +23,8 @@ def occurs(phrase: str, text: str) -> bool:
         ("mailbox [is] full", "Mailbox full"),
         ("mailbox [is] full", "the mailbox is full!"),
         ("(no such|unknown) user", "sorry, no such user here"),
+        ("@ user unknown", "550 bob@example.com...User unknown"),
+        ("not allowed @", "550 not allowed...bob@example.com"),
         ("user @ does not exist", "User <bob@example.com> does not exist"),
         ("messages from * deferred", "Messages from 192.0.2.1 temporarily deferred"),
         ("limit[s] exceeded", "LIMITS EXCEEDED"),
