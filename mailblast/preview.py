@@ -67,7 +67,9 @@ def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:
 
 
 def _row(recipients: Recipients, row: int | None, address: str | None) -> Row:
+    last = 0
     for one in recipients:
+        last = one.number
         if row is not None and one.number != row:
             continue
         if row is not None and one.reason:
@@ -76,8 +78,11 @@ def _row(recipients: Recipients, row: int | None, address: str | None) -> Row:
             continue
         if address is None or one.address.key == address.strip().casefold():
             return one
-    wanted = f"row {row}" if row is not None else (address or "no row that can be mailed")
-    raise UserError(f"{wanted} is not in the list")
+    if row is not None:
+        raise UserError(f"row {row} is not in the list, whose last row is {last}")
+    if address is None:
+        raise UserError("nobody in the list can be mailed")
+    raise UserError(f"{address} is not in the list")
 
 
 def _composed(bench: Workbench, due: Due) -> Message:

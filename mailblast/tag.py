@@ -60,6 +60,11 @@ def make(keyring: Keyring, purpose: Purpose, run: str, delivery: int) -> str:
     return base64.b32encode(head + mac).decode("ascii").rstrip("=").lower()
 
 
+def link(url: str, mark: str) -> str:
+    """The link that unsubscribes a recipient: an `unsubscribe` tag below [unsubscribe] url."""
+    return f"{url.rstrip('/')}/{mark}"
+
+
 def read(text: str) -> Tag | None:
     """What a tag says, in whatever case it came back; None when it is none of ours."""
     if len(text) not in LENGTHS.values() or not text.isascii():

@@ -159,7 +159,7 @@ def test_what_a_pack_says():
     )
 
     assert (only.level, only.evidence, only.pack) == ("info", "5 days", "ours")
-    assert only.message.startswith("3 addresses")
+    assert only.message.startswith("Mailed after they had asked for no more: 3")
 
 
 def test_nothing_passes_that_nobody_looks_at():
@@ -324,7 +324,7 @@ def test_as_json(tmp_path: Path) -> None:
         "id": "CANSPAM-ADDRESS",
         "level": "error",
         "status": "pass",
-        "evidence": "in each part of 1 messages",
+        "evidence": "in each part of 1 message",
         "cite": "15 U.S.C. 7704(a)(5)(A)(iii) [S]",
         "message": "",
         "fix": "",

@@ -576,8 +576,8 @@ def test_bounces_import_twice(tmp_path: Path) -> None:
 
 
 def test_bounces_import_of_what_is_no_mailbox(tmp_path: Path) -> None:
-    """A path that is not there, or a directory without mail, is an error; noise in a file is
-    read as a mail that is no notice.  Nothing changes."""
+    """A path that is not there, a directory without mail, and a file with noise in it are
+    errors.  Nothing changes."""
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 1000)
     (tmp_path / "empty").mkdir()
     for name in ("new", "cur", "tmp"):
@@ -586,8 +586,7 @@ def test_bounces_import_of_what_is_no_mailbox(tmp_path: Path) -> None:
     assert "no such file" in ok(tmp_path, "bounces", "import", "nowhere", status=1).err
     assert "Maildir" in ok(tmp_path, "bounces", "import", "empty", status=1).err
     ok(tmp_path, "bounces", "import", status=1)
-    noise = ok(tmp_path, "bounces", "import", "noise", "--json")
-    assert noise.json["counts"] == {"other": 1}
+    assert "no mail" in ok(tmp_path, "bounces", "import", "noise", status=1).err
     assert ok(tmp_path, "bounces", "import", "maildir", "--json").json["counts"] == {}
     piped = ok(tmp_path, "bounces", "import", "-", "--json", given="From me\n\nhello\n")
     assert piped.json["counts"] == {"other": 1}

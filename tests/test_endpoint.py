@@ -1,6 +1,8 @@
 """The rules of the unsubscribe endpoint: each as it reads, then against real servers."""
 
 import asyncio
+import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,15 +14,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nameservers import Nameservers, needs_nameservers
 from scripted_dns import ScriptedDns, silence
-from web import PAGE, Website, page, slow
+from web import (
+    HEAD,
+    PAGE,
+    Rude,
+    Website,
+    breaks_off,
+    bursts,
+    drips,
+    floods,
+    page,
+    says_nothing,
+    slow,
+)
 
+from mailblast import Ledger, tag
+from mailblast.address import parse
 from mailblast.check import landing
 from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
+from mailblast.check.facts import History
 from mailblast.errors import Refusal
 from mailblast.preflight import endpoint as probing
 from mailblast.preflight import reach
+from mailblast.preflight.endpoint import NO_CANARY, NO_URL
 from mailblast.preflight.reach import Reach
-from mailblast.preflight.web import NO_CANARY, NO_URL, NOT_ASKED, PRACTICE
+from mailblast.preflight.web import NOT_ASKED, PRACTICE
 from mailblast.resolver import Resolver
 
 HOST = "u.shop.example"
@@ -28,6 +46,10 @@ URL = f"https://{HOST}/u/canary"
 DOOR = Doorway(HOST, TODAY + timedelta(90))
 NO_ANSWER = Refusal("no answer within 6 s")
 BULK = "bulk-senders"
+RULES = (
+    *("WEB-TLS", "WEB-ONECLICK-POST", "WEB-GET-SAFE", "CANSPAM-OPTOUT-WORKS"),
+    *("CANSPAM-OPTOUT-30DAYS", "CANSPAM-OPTOUT-ALL", "CANSPAM-OPTOUT-BURDEN"),
+)
 DIRECT = 'via = "direct"\nehlo = "mail.shop.example"'
 
 
@@ -72,12 +94,34 @@ def test_the_certificate(door, expected):
     assert status("WEB-TLS", door, pack=BULK) == expected
 
 
-def test_no_form_in_clear():
-    """WEB-TLS: the way out is encrypted to its end."""
-    clear = PAGE.replace("<form", '<form action="http://u.shop.example/leave"')
+WALL = "<title>Just a moment...</title><script>window._cf_chl_opt={}</script>"
 
-    assert status("WEB-TLS", DOOR, tried(said(clear)), pack=BULK) == "fail"
-    assert status("WEB-TLS", DOOR, tried(), pack=BULK) == "pass"
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        ({}, ""),
+        (
+            {"get": said(PAGE.replace("<form", '<form action="http://u.shop.example/x"'))},
+            "the page sends its form in clear text",
+        ),
+        ({"form": said("", 301, leads="HTTP://u.shop.example/x")}, "led on to http:"),
+        ({"form": said("", 301, leads="https://u.shop.example/x")}, ""),
+        ({"get": said(WALL, 403)}, "a firewall asks for proof"),
+        (
+            {"get": said("<script src=/_Incapsula_Resource?x=1></script>")},
+            "a firewall asks for proof",
+        ),
+        # What a firewall puts into a good page.
+        ({"get": said(f"<script src=/_Incapsula_Resource?x=1></script>{PAGE}")}, ""),
+    ],
+)
+def test_a_way_that_is_of_no_use(answers, problem):
+    """WEB-TLS: encrypted to its end, and open."""
+    found = says("WEB-TLS", facts(None, DOOR, tried(**answers)), BULK)
+
+    assert str(found.status) == ("fail" if problem else "pass")
+    assert problem in found.message
 
 
 @pytest.mark.parametrize(
@@ -207,6 +251,8 @@ def test_one_choice_ends_all_mail(html, expected):
             "a CAPTCHA",
         ),
         (said("<div class=cf-turnstile></div>"), "a CAPTCHA"),
+        # Cloudflare counts robots with it, and asks nobody.
+        (said("<script src=/cdn-cgi/challenge-platform/scripts/jsd/main.js></script>"), ""),
         (said("", 302, leads="/login"), "a second page"),
     ],
 )
@@ -218,6 +264,19 @@ def test_the_page_asks_for_nothing(get, step):
     assert step in one.message
 
 
+@pytest.mark.parametrize(
+    ("get", "expected"),
+    [(said(), ["pass", "pass"]), (said("<input type=password>"), ["pass", "fail"])],
+)
+def test_australia_wants_no_login(get, expected):
+    """AU-OPTOUT: in time, and by a page that asks for nothing."""
+    told = facts(None, History(1, ()), tried(get))
+    late, page_ = findings("AU-OPTOUT", told, "spam-act-au")
+
+    assert [late.status, page_.status] == expected
+    assert page_.message in ("", "Spam Act: the unsubscribe page needs a password.")
+
+
 def test_no_second_mail():
     """CANSPAM-OPTOUT-BURDEN: nor a mail that must be answered."""
     sent = tried(form=said("<p>Please check your e-mail and confirm.</p>"))
@@ -226,18 +285,61 @@ def test_no_second_mail():
     assert status("CANSPAM-OPTOUT-BURDEN", tried(NO_ANSWER)) == "skip"
 
 
-@given(
-    st.text() | st.lists(st.sampled_from(PAGE.split("<") + MENU.split("<"))).map("<".join)
-)
+# What a page is made of, whole and broken.
+PIECES = [
+    *PAGE.split("<"),
+    *MENU.split("<"),
+    *("<p>", "<b>", "<a>", "<table>", "<td>", "<select>", "<svg>", "<math>", "<template>"),
+    *(
+        "<frameset>",
+        "<plaintext>",
+        "<textarea>",
+        "</b>",
+        "</p>",
+        "</x>",
+        "<br/>",
+        "<label>",
+    ),
+    *("<!--", "-->", "<![CDATA[", "&#0;", "&notit;", "\0", "\x1b", "<a '", '="', "<", ">"),
+    *("<input type=radio>", "<input required>", "<form method=post>", "<iframe src=x>"),
+]
+
+
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_whatever_the_page_is(html):
     """It is read, or refused."""
     assert isinstance(landing.read(html), landing.Landing | Refusal)
 
 
-def test_a_page_beyond_all_bounds():
-    """Nested without end: refused at once."""
-    assert isinstance(landing.read("<div>" * 10_000), Refusal)
-    assert status("CANSPAM-OPTOUT-ALL", tried(said("<div>" * 10_000))) == "skip"
+@pytest.mark.parametrize(
+    ("html", "why"),
+    [
+        ("<div>" * 10_000, "nested"),
+        # End tags that close nothing hide how deep it is.
+        ("<div></x>" * 20_000, "nested"),
+        (f"<svg>{'<g></q>' * 20_000}", "nested"),
+        (f"<p {' '.join(f'a{n}' for n in range(30_000))}>", "attributes"),
+        ("<>" * 100_000, "faults"),
+        ("x" * 1_000_000, "characters"),
+    ],
+)
+def test_a_page_beyond_all_bounds(html, why):
+    """It is refused, and what it would have told is not known."""
+    assert why in str(landing.read(html))
+    assert status("CANSPAM-OPTOUT-ALL", tried(said(html))) == "skip"
+
+
+@pytest.mark.parametrize("word", ["been ", "sind ", "erfolgreich "])
+def test_a_page_of_one_word(word):
+    """Words are looked for in a time that grows with the page, and not with its square."""
+    assert status("WEB-GET-SAFE", tried(said(word * 20_000)), pack=BULK) == "warn"
+
+
+def test_a_label_around_a_thousand_boxes():
+    """Its words are read once, and few of them shown."""
+    html = f"<label>News {'<input type=checkbox>' * 5_000} {'x' * 1_000}</label>"
+
+    assert set(landing.read(html).choices) == {f"News {'x' * 1_000}"[:200]}
 
 
 # -- Real servers -------------------------------------------------------------------------
@@ -335,6 +437,116 @@ def test_a_page_without_end(authority, ca_file):
     assert [method for method, *_ in site.seen] == ["GET"]
 
 
+def rude(authority, ca_file, act):
+    """What is seen of a server that does this, and how often it was asked."""
+
+    async def main():
+        async with (
+            ScriptedDns({(HOST, "A"): "127.0.6.1"}) as dns,
+            Rude(authority, "127.0.6.1", HOST, act) as site,
+        ):
+            way = Reach(Resolver(dns.server), allow_loopback=True, ca_file=ca_file)
+            door = await probing.doorway(site.url, way)
+            answers = await probing.tried(f"{site.url}/canary", way)
+            return door, answers, site.asked
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        (says_nothing, "no HTTP"),
+        (breaks_off, ""),
+        (bursts(bytes(range(256)) * 100), "no HTTP"),
+        (bursts(b"220 mail.shop.example ESMTP\r\n"), "no HTTP"),
+        (bursts(HEAD + b"Content-Length: 1000\r\n\r\nhalf"), "no HTTP"),
+        (bursts(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "no HTTP"),
+        (bursts(HEAD + b"X: y\r\n" * 1_000 + b"\r\n"), "no HTTP"),
+        (drips(b""), "no answer within 0.5 s"),
+        (drips(HEAD + b"\r\n"), "no answer within 0.5 s"),
+    ],
+)
+def test_whoever_speaks_no_http(authority, ca_file, monkeypatch, act, why):
+    """Is asked once; the certificate is good, and the way out is not there."""
+    monkeypatch.setattr(reach, "SECONDS", 0.5)
+    door, answers, asked = rude(authority, ca_file, act)
+
+    assert why in str(answers.get)
+    assert (answers.again, asked) == (answers.get, 1)
+    assert status("WEB-TLS", door, answers, pack=BULK) == "pass"
+    assert status("CANSPAM-OPTOUT-WORKS", door, answers) == "fail"
+    assert status("WEB-ONECLICK-POST", answers, pack=BULK) == "fail"
+    assert status("WEB-GET-SAFE", answers, pack=BULK) == "skip"
+    assert status("CANSPAM-OPTOUT-BURDEN", answers) == "skip"
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (HEAD + b"\r\n", b"x" * 65_536),
+        (HEAD, b"X: y\r\n" * 10_000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
+    ],
+)
+def test_a_gigabyte(authority, ca_file, start, piece):
+    """A little of it is read, and no more."""
+    sent: list[int] = []
+    _, answers, asked = rude(authority, ca_file, floods(start, piece, sent))
+
+    assert "more than" in str(answers.get)
+    assert asked == 1
+    assert sent[0] < 2**25
+
+
+LOGIN = '<form method="post"><input name="user"><input type="password" name="pw"></form>'
+CAPTCHA = PAGE.replace(
+    "<form", "<script src='https://hcaptcha.com/1/api.js'></script><form"
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults"),
+    [
+        (page(PAGE), {}),
+        (
+            page("", 302, Location="/login"),
+            {
+                "CANSPAM-OPTOUT-WORKS": "fail",
+                "CANSPAM-OPTOUT-BURDEN": "fail",
+                "WEB-GET-SAFE": "skip",
+            },
+        ),
+        (page(LOGIN), {"CANSPAM-OPTOUT-BURDEN": "fail"}),
+        (page(CAPTCHA), {"CANSPAM-OPTOUT-BURDEN": "fail"}),
+        (
+            page(LOGIN, 401),
+            {
+                "CANSPAM-OPTOUT-WORKS": "fail",
+                "CANSPAM-OPTOUT-BURDEN": "fail",
+                "WEB-GET-SAFE": "skip",
+            },
+        ),
+        (page(MENU.format("")), {"CANSPAM-OPTOUT-ALL": "fail"}),
+        (page("<p>You have been unsubscribed."), {"WEB-GET-SAFE": "fail"}),
+        (
+            page(WALL, 403),
+            {"WEB-TLS": "fail", "CANSPAM-OPTOUT-WORKS": "fail", "WEB-GET-SAFE": "skip"},
+        ),
+    ],
+)
+def test_each_fault_at_a_real_server(authority, ca_file, answer, faults):
+    """Each rule says what is wrong, and no other does."""
+    with Website(authority, "127.0.6.1", answer=answer) as site:
+        groups = probe(ca_file, site.url)
+    seen = {
+        rule: status(rule, *groups, pack=BULK if rule.startswith("WEB") else "can-spam")
+        for rule in RULES
+    }
+
+    assert {rule: found for rule, found in seen.items() if found != "pass"} == faults
+
+
 def test_whoever_is_slow(authority, ca_file, monkeypatch):
     """Has so long and no longer."""
     monkeypatch.setattr(reach, "SECONDS", 0.3)
@@ -374,12 +586,6 @@ def settings(resolver: str, url: str, check: str) -> str:
     return f"{base}{delivery}allow_loopback = true\n"
 
 
-RULES = (
-    *("WEB-TLS", "WEB-ONECLICK-POST", "WEB-GET-SAFE", "CANSPAM-OPTOUT-WORKS"),
-    *("CANSPAM-OPTOUT-30DAYS", "CANSPAM-OPTOUT-ALL", "CANSPAM-OPTOUT-BURDEN"),
-)
-
-
 def found(workspace: Path, ca_file: Path) -> dict[str, tuple[str, str]]:
     """What `check` says of the endpoint."""
     ran = ok(
@@ -410,6 +616,78 @@ def test_check_asks_the_endpoint(tmp_path, authority, ca_file):
     assert asked == len(site.seen) == 5
     assert part["WEB-TLS"][0] == part["CANSPAM-OPTOUT-30DAYS"][0] == "pass"
     assert part["WEB-GET-SAFE"] == ("skip", NO_CANARY.why)
+
+
+ME = "me@inbox.example"
+
+
+@needs_nameservers
+def test_a_canary_with_an_address(tmp_path, authority, ca_file):
+    """It has the very link of the last message to it, which an endpoint knows for genuine."""
+    home = letter(tmp_path, "ann@inbox.example,Ann\n")
+    with (
+        Website(authority, "127.0.6.1") as site,
+        Nameservers({"shop.example": "u A 127.0.6.1"}) as dns,
+    ):
+        text = settings(dns.resolver, site.url, f'canary = "{ME}"')
+        (home / "campaign.toml").write_text(text)
+        before = found(tmp_path, ca_file)
+        asked = list(site.seen)
+        offline = text.replace(f"\n{DIRECT}\n", '\nvia = "maildir"\nmaildir = "../out"\n')
+        offline = offline.replace("[check]\n", "[check]\ndns = false\n")
+        (home / "campaign.toml").write_text(offline)
+        ok(tmp_path, "send", "letter", "--to-me", ME, "--yes")
+        (home / "campaign.toml").write_text(text)
+        after = found(tmp_path, ca_file)
+        tried_once = len(site.seen)
+        spends_no_canary(tmp_path, ca_file)
+
+    assert not asked
+    assert tried_once == len(site.seen) == 5
+    why = f"nothing was sent to {ME} yet: mailblast send letter --to-me {ME}"
+    assert before["WEB-ONECLICK-POST"] == ("skip", why)
+    assert after["WEB-ONECLICK-POST"][0] == "pass"
+    (token,) = {path.removeprefix("/u/") for _, path, _, _ in site.seen}
+    (sent,) = (tmp_path / "out").glob("*.eml")
+    assert f"/u/{token}>" in re.sub(r"\r?\n ", "", sent.read_text())
+    assert whose(tmp_path, token) == ME
+
+
+def spends_no_canary(workspace: Path, ca_file: Path) -> None:
+    """Whoever attests, tries out or rehearses has nobody unsubscribed."""
+    word = ("--attest", "CANSPAM-ADDRESS-FORM", "--by", "Ada Lovelace")
+    for command in (
+        ("check", "letter", *word),
+        ("send", "letter", "--to-me", ME, "--yes"),
+        ("send", "letter", "--rehearse", "--yes"),
+        ("check", "letter", "--no-dns"),
+    ):
+        run(workspace, *command, env={"SSL_CERT_FILE": str(ca_file)})
+
+
+def whose(workspace: Path, token: str) -> str:
+    """As docs/sending.md has it."""
+    keyring = tag.parse_keyring((workspace / ".mailblast/secret.key").read_text())
+    with closing(Ledger(workspace / ".mailblast")) as ledger:
+        delivery = ledger.deliveries.numbered(tag.read(token).delivery)
+        run_ = ledger.runs.numbered(delivery.run)
+        assert tag.genuine(keyring, "unsubscribe", run_.run, tag.read(token))
+        return delivery.mailbox
+
+
+def test_the_last_message_to_an_address(tmp_path):
+    """Of a list or a sample, whichever came later."""
+    delivery = '[delivery]\nvia = "maildir"\nmaildir = "../out"\n'
+    letter(tmp_path, "ann@inbox.example,Ann\n", delivery=delivery)
+    kinds = []
+    for more in (), ("--to-me", "Ann@inbox.example"), ("--new-run",):
+        ok(tmp_path, "send", "letter", "--yes", *more)
+        with closing(Ledger(tmp_path / ".mailblast")) as ledger:
+            last = ledger.deliveries.last_to(parse("Ann@inbox.example"))
+            kinds.append(ledger.runs.numbered(last.run).kind)
+            assert ledger.deliveries.last_to(parse("bo@inbox.example")) is None
+
+    assert kinds == ["campaign", "sample", "campaign"]
 
 
 OUT_OF_ORDER = {

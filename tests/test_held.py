@@ -230,7 +230,7 @@ def test_authentication_pauses_the_run(tmp_path: Path) -> None:
     said = "auth.example refuses our authentication: it said so of 3 recipients."
     last = ended.out.splitlines()[-1]
     assert last.startswith(f"Paused: {said} Nobody was suppressed for it. Mend SPF")
-    assert last.endswith("mailblast send … --resume-paused")
+    assert last.endswith("mailblast send letter --resume-paused")
     assert said in refused.err
     assert "--resume-paused" in refused.err
     assert the_run(tmp_path)["dispositions"].keys() == {"accepted", "refused"}
@@ -256,7 +256,7 @@ def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:
         last = one.out.splitlines()[-1]
         assert last.startswith("blocks.example is paused: ")
         assert "recipients were refused by blocks.example as unwanted" in last
-        assert last.endswith("mailblast send … --resume-paused")
+        assert last.endswith("mailblast send letter --resume-paused")
     assert "Paused   blocks.example" in again.out
     # Whoever asks is told, wherever it explains something.
     assert ok(tmp_path, "report").out.splitlines()[-1] == last
@@ -266,7 +266,7 @@ def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:
     paused = ok(tmp_path, "destinations", "--json").json["paused"]
     assert paused.keys() == {"blocks.example"}
     explained = ok(tmp_path, "destinations", "explain", "blocks.example", "letter").out
-    assert "Paused, until mailblast send … --resume-paused: " in explained
+    assert "Paused, until mailblast send CAMPAIGN --resume-paused: " in explained
 
 
 def test_a_pause_is_lifted_by_going_on(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ LAYERS = [
     "terminal.history", "terminal", "terminal.findings", "terminal.zone",
     "terminal.dossier", "terminal.timeline",
     "cli.base", "cli.making", "cli.check", "cli.zone", "cli.planning", "cli.sending",
-    "cli.account", "cli.source",
+    "cli.past", "cli.account", "cli.source",
     "cli.importing", "cli.bounces", "cli.history", "cli.explain", "cli.destinations",
     "cli.lists",
     "cli.optout", "cli", "__main__",

@@ -134,42 +134,51 @@ LOADS = st.lists(
 ).map(lambda found: [replace(each, destination=f"d{n}") for n, each in enumerate(found)])
 
 
-@given(LOADS, st.integers(5, 40))
-@settings(max_examples=40, deadline=None)
-def test_nothing_is_lost_and_no_limit_is_passed(loads, connections):
-    """Message by message: each is sent once, none before its limits let it."""
-    found = forecast(loads, Means(connections), TODAY)
-
-    assert sum(found.days.values()) == sum(load.messages for load in loads)
-    for lane in found.lanes:
-        load, limits = lane.load, lane.load.limits
-        work = load.messages * load.seconds / min(limits.connections, connections)
-        assert lane.ends >= (load.messages - 1) * limits.rate.gap + load.seconds - 1e-6
-        assert lane.ends >= work * (1 - 1e-9)
-        assert lane.ends <= found.seconds
-    if len(loads) == 1:
-        for day, count in found.days.items():
-            cap = loads[0].limits.cap(day)
-            assert cap is None or count <= cap
-
-
-@given(LOADS, st.integers(5, 40))
-@settings(max_examples=40, deadline=None)
-def test_parcels_end_when_single_messages_do(loads, connections):
-    """Many messages that go as one take as long as they would one by one, but for what a
-    parcel takes."""
+def in_parcels(loads, connections):
+    """The forecast of single messages, and that of many at a time."""
     exact = forecast(loads, Means(connections), TODAY)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(forecasts, "STEPS", 100)
-        rough = forecast(loads, Means(connections), TODAY)
+        return exact, forecast(loads, Means(connections), TODAY)
+
+
+def uncapped(load):
+    """The same without a cap a day."""
+    limits = load.limits
+    rate = replace(limits.rate, per_day=None)
+    return replace(load, limits=replace(limits, rate=rate, warmup=None))
+
+
+@given(LOADS.map(lambda loads: list(map(uncapped, loads))), st.integers(5, 40))
+@settings(max_examples=40, deadline=None)
+def test_parcels_end_when_single_messages_do(loads, connections):
+    """Many messages that go as one take as long as they would one by one, but for what a
+    parcel takes.  Where all wait for the same few connections the order differs, and with it
+    when a single destination is done: then that holds for the whole."""
+    exact, rough = in_parcels(loads, connections)
+    parcels = [
+        (each.messages / forecasts.OF_A_LANE + 1) * (each.seconds + each.limits.rate.gap)
+        for each in loads
+    ]
+    room = 0.12 * exact.seconds + 3 * max(parcels)
+
+    assert abs(rough.seconds - exact.seconds) <= room
+    alone = {lane.load.destination: lane for lane in exact.lanes}
+    for lane in rough.lanes:
+        other = alone[lane.load.destination]
+        if Binding.ALL_CONNECTIONS not in (lane.binding, other.binding):
+            assert abs(lane.ends - other.ends) <= room
+
+
+@given(LOADS, st.integers(5, 40))
+@settings(max_examples=40, deadline=None)
+def test_parcels_take_as_many_days(loads, connections):
+    """A cap holds as many parcels as fit into it, a hundredth less at most: where just
+    everything fits into a day, a few go on the next."""
+    exact, rough = in_parcels(loads, connections)
 
     assert sum(rough.days.values()) == sum(exact.days.values())
-    last = {lane.load.destination: lane.ends for lane in exact.lanes}
-    for lane in rough.lanes:
-        parcel = lane.load.messages / forecasts.OF_A_LANE + 1
-        others = max(each.messages * each.seconds for each in loads) / forecasts.OF_A_LANE
-        room = parcel * (lane.load.seconds + lane.load.limits.rate.gap) + 2 * others
-        assert abs(lane.ends - last[lane.load.destination]) <= 0.12 * exact.seconds + room
+    assert len(exact.days) <= len(rough.days) <= len(exact.days) + 1
 
 
 @pytest.mark.parametrize(
@@ -242,6 +251,20 @@ def test_what_is_left_of_a_run(tmp_path: Path) -> None:
     assert done.status == 1
     assert "has nothing that is due" in done.err
     assert "--new-run" in done.err
+
+
+def test_who_is_suppressed_is_not_planned(tmp_path: Path) -> None:
+    """By address, by domain and what is below it; on the workspace's list and the campaign's."""
+    others = "a@sub.gone.example,A\nb@gone.example,B\nR2@Inbox.Example,R\n"
+    home = letter(tmp_path, rows(10) + others)
+    (home / "suppression.txt").write_text("@gone.example\nr3@inbox.example\n")
+    ok(tmp_path, "unsubscribe", "add", "r2@inbox.example")
+
+    planned = ok(tmp_path, "plan", "letter", "--json").json
+    said = ok(tmp_path, "plan", "letter").out
+
+    assert (planned["messages"], planned["suppressed"]) == (8, 5)
+    assert "without 5 rows that the suppression list has" in said
 
 
 def test_a_warm_up_of_weeks(tmp_path: Path) -> None:

@@ -92,7 +92,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "closed in AUTH": ({"AUTH": [close]}, "good", ""),
     "reset in AUTH": ({"AUTH": [reset]}, "good", ""),
     "nonsense in AUTH": ({"AUTH": [garbage]}, "good", ""),
-    "endless challenge": ({"AUTH": say("334 ")}, "good", "password was refused"),
+    "endless challenge": ({"AUTH": say("334 ")}, "good", "AUTH was answered with 334"),
+    "neither yes nor no": (
+        {"AUTH": say("250 2.0.0 ok")},
+        "good",
+        "AUTH was answered with 250",
+    ),
     "other host": ({}, "other_host", "certificate is not valid"),
     "expired": ({}, "expired", "certificate is not valid"),
     "self-signed": ({}, "self_signed", "certificate is not valid"),

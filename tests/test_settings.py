@@ -60,6 +60,23 @@ def test_unknown_names(campaign: Path, line: int, more: str, said: str) -> None:
     assert problem(campaign, more) == f"campaign.toml:{line}: {said}"
 
 
+@pytest.mark.parametrize(
+    ("canary", "said"),
+    [
+        ('"a/b"', "must be a token (letters, digits and . _ ~ -) or an address"),
+        ('""', "must be a text in quotation marks"),
+        (f'"{"x" * 101}"', "must be a token (letters, digits and . _ ~ -) or an address"),
+        ("7", "must be a text in quotation marks"),
+        ('"me@"', "is not an address: "),
+    ],
+)
+def test_no_canary(campaign: Path, canary: str, said: str) -> None:
+    """Whom the unsubscribe address may unsubscribe is a token, or an address."""
+    found = problem(campaign, f"[check]\ncanary = {canary}")
+
+    assert found.startswith(f"campaign.toml:8: [check] canary {said}")
+
+
 def test_all_problems_at_once(campaign: Path) -> None:
     """Both files are judged whole, and problems come in the order of their lines."""
     (campaign.parent / "mailblast.toml").write_text("[throttle]\nconnections = 0\n")

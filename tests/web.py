@@ -5,13 +5,15 @@
         site.seen                       what was asked: (method, path, content type, body)
 
 `answers` are functions of (method, how often it was asked with it) to (status, headers, page).
+`Rude` is one that does not speak HTTP, or not as it should.
 """
 
+import asyncio
 import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -108,3 +110,96 @@ def slow(seconds: float) -> Answer:
         return good(method, times)
 
     return answer
+
+
+Act = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Rude:
+    """A TLS server that reads a request and then does as it is told; an asynchronous context.
+
+    `asked` counts the requests.
+    """
+
+    def __init__(self, authority: trustme.CA, address: str, name: str, act: Act) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(name).configure_cert(self._context)
+        self._address, self._name, self._act = address, name, act
+        self.asked = 0
+
+    async def __aenter__(self) -> "Rude":
+        self._server = await asyncio.start_server(
+            self._serve, self._address, 0, ssl=self._context
+        )
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = f"https://{self._name}:{port}/u"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            self.asked += 1
+            await self._act(writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # they have gone
+        finally:
+            writer.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+
+
+async def says_nothing(_: asyncio.StreamWriter) -> None:
+    """Closes."""
+
+
+async def breaks_off(writer: asyncio.StreamWriter) -> None:
+    """Resets the connection."""
+    writer.transport.abort()
+
+
+def bursts(data: bytes) -> Act:
+    """Says this, and closes."""
+
+    async def act(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return act
+
+
+def drips(data: bytes) -> Act:
+    """Says this, and then an octet from time to time, for ever."""
+
+    async def act(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    return act
+
+
+def floods(data: bytes, piece: bytes, told: list[int]) -> Act:
+    """Says this, and then a gigabyte; how much of it left goes to `told`."""
+
+    async def act(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        sent = 0
+        try:
+            while sent < 2**30 and not writer.is_closing():
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)  # where nothing is waited for, nobody is heard
+                sent += len(piece)
+        finally:
+            told.append(sent)
+
+    return act

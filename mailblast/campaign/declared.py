@@ -12,6 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal, TypeGuard
 
+from mailblast.address import Address, parse
 from mailblast.campaign import forms, ip
 from mailblast.campaign.forms import Form, Key, choice, listed, matching
 from mailblast.errors import Refusal
@@ -58,7 +59,7 @@ class Declared:
     spf_include: str | None
     dnsbl: tuple[str, ...]
     dnsbl_domains: tuple[str, ...]
-    canary: str | None
+    canary: str | Address | None  # a token, or an address whose last link has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,14 @@ def _day(value: object) -> date | Refusal:
     return value if _is_day(value) else DAY.refuse()
 
 
+def _canary(value: object) -> str | Address | Refusal:
+    if not isinstance(value, str) or "@" not in value:
+        token: str | Refusal = _A_TOKEN.take(value)
+        return token
+    found = parse(value)
+    return Refusal(f"is not an address: {found}") if isinstance(found, Refusal) else found
+
+
 def _filter(value: object) -> SpamFilter | Refusal:
     found = _FILTER.fullmatch(value) if isinstance(value, str) else None
     if not found:
@@ -126,6 +135,10 @@ FILTER_PORTS = {
     "rspamd": 11333,
     "spamassassin": 783,
 }  # those that they listen at unless told
+_A_TOKEN = matching(
+    _TOKEN, "a token (letters, digits and . _ ~ -) or an address", MAX_CANARY
+)
+CANARY = Form(_A_TOKEN.words, _canary)
 FILTER = Form(
     'the place of a spam filter, as "rspamd://127.0.0.1:11333", '
     '"spamassassin://127.0.0.1:783" or "rspamd:///run/rspamd/worker.sock"',
@@ -224,8 +237,8 @@ KEYS = (
         "check",
         "dns",
         forms.FLAG,
-        "Whether the DNS is asked what is published for your domains and addresses. "
-        "`--no-dns` does without once.",
+        "Whether the DNS is asked what is published for your domains and addresses, and the web "
+        "what stands behind it. `--no-dns` does without once.",
         True,
     ),
     Key(
@@ -261,11 +274,10 @@ KEYS = (
     Key(
         "check",
         "canary",
-        matching(
-            _TOKEN, "a token: letters, digits and . _ ~ - without a slash", MAX_CANARY
-        ),
-        "A token that stands for nobody: with it, in place of a recipient's, the address in "
-        "[unsubscribe] `url` is tried, by GET and by POST.",
+        CANARY,
+        "Whom the address in [unsubscribe] `url` may unsubscribe when it is tried, by GET and by "
+        "POST: a token that stands for nobody, or an address of your own, whose token is that of "
+        "the last message to it.",
         otherwise="the address is not tried",
     ),
     Key(

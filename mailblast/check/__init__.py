@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 
 from mailblast.check import attestation
 from mailblast.check.book import Where
-from mailblast.check.facts import Facts, NotGathered
+from mailblast.check.facts import Facts
 from mailblast.check.finding import Finding, Level, Status, Verdict, skipped
-from mailblast.check.pack import Check, Pack, Term
+from mailblast.check.pack import Check, Pack, Term, verdicts
 
 __all__ = ["Check", "Facts", "Finding", "Level", "Pack", "Status", "Verdict", "judge"]
 
@@ -47,11 +47,7 @@ def _verdicts(facts: Facts, pack: Pack, term: Term) -> Iterator[Verdict]:
         if term.rule.where is Where.NOWHERE and term.rule.mode:
             yield skipped("mailblast does not look at this yet")
         return
-    try:
-        found = check(facts, **term.told)
-        yield from [found] if isinstance(found, Verdict) else found
-    except NotGathered as missing:
-        yield skipped(str(missing))
+    yield from verdicts(check, facts, term.told)
 
 
 def _finding(facts: Facts, pack: Pack, term: Term, verdict: Verdict) -> Finding:

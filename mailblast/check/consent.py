@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 from mailblast.check import visible
 from mailblast.check.facts import Consent, Facts, Listed, Messages, Seen, WirelessDomains
-from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import ADVERTISEMENT
 from mailblast.check.scope import commercial
@@ -60,8 +60,9 @@ def identified(facts: Facts) -> Verdict:
     for sample in samples:
         text = visible.read(sample.html).text if sample.html else sample.text
         if not ADVERTISEMENT.search(f"{sample.subject}\n{text}"):
-            return warned(f"{_rows(without, listed)}; {sample.name}", n=_count(without))
-    return passed(f"{len(samples)} messages say that they are advertisements")
+            people = counted(_count(without), "recipient")
+            return warned(f"{_rows(without, listed)}; {sample.name}", n=people)
+    return passed(f"it is said in {counted(len(samples), 'message')}")
 
 
 def _express(consent: Consent) -> bool:
@@ -79,11 +80,11 @@ def wireless(facts: Facts) -> Verdict:
     rows = sum(found.values())
     if rows:
         worst = ", ".join(f"{name} ({n:,})" for name, n in sorted(found.items()) if n)
-        return failed(worst[:200], n=rows)
+        return failed(worst[:200], n=counted(rows, "recipient"))
     age = (facts.today - given.dated).days
     if age > SOON.days:
         return warned(
-            f"the list of wireless domains is {age} days old", n="an unknown number of"
+            f"the list of wireless domains is {age} days old", n="an unknown number"
         )
     return passed(
         f"nobody at {len(given.domains):,} wireless domains without authorisation"
@@ -222,10 +223,11 @@ def _all(facts: Facts, applies: Callable[[Consent], bool], judged: Judged) -> Ve
         if why := judged(consent, facts.today):
             reasons.setdefault(why, {})[consent] = seen
     if not reasons:
-        return passed(f"{_count(subject):,} rows")
+        return passed(f"{counted(_count(subject), 'row')}")
     worst = sorted(reasons, key=lambda why: -_count(reasons[why]))
     evidence = "; ".join(f"{why}: {_rows(reasons[why], listed)}" for why in worst[:3])
-    return failed(evidence, n=sum(map(_count, reasons.values())), reason=worst[0])
+    people = counted(sum(map(_count, reasons.values())), "recipient")
+    return failed(evidence, n=people, reason=worst[0])
 
 
 def _count(seen: dict[Consent, Seen]) -> int:

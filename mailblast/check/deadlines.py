@@ -7,7 +7,7 @@ the law's.
 from datetime import UTC, datetime, timedelta
 
 from mailblast.check.facts import Facts, History, Late
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, warned
 from mailblast.check.pack import Check
 
 HOUR = 3600.0
@@ -28,7 +28,10 @@ def honoured(facts: Facts, *, business_days: int = 0, hours: int = 0) -> Verdict
             first = min(found, key=lambda one: one.asked)
             days = max(one.mailed - one.asked for one in found) / 24 / HOUR
             evidence = f"the last mail came up to {days:.1f} days after the request"
-            return verdict(evidence, n=len(found), date=f"{_moment(first.asked):%Y-%m-%d}")
+            who = counted(len(found), "address", "addresses")
+            date = f"{_moment(first.asked):%Y-%m-%d}"
+            problem = f"mailed after they had opted out: {who} (the first asked on {date})"
+            return verdict(evidence, n=who, date=date, problem=problem)
     return passed(f"no mail to any of {history.opt_outs:,} who opted out")
 
 
@@ -55,5 +58,4 @@ CHECKS: dict[str, Check] = {
     "BULK-UNSUB-48H": honoured,
     "CASL-OPTOUT": honoured,
     "EU-OBJECTION": honoured,
-    "AU-OPTOUT": honoured,
 }

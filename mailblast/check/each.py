@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, passed, skipped
+from mailblast.check.finding import Verdict, counted, passed, skipped
 from mailblast.check.pack import Check
 from mailblast.check.page import Page, read
 from mailblast.errors import Refusal
@@ -73,7 +73,7 @@ def over(samples: Sequence[Sample], look: Look) -> Iterator[Verdict]:
         fresh = [one for one in look(sample) if _kind(one) not in seen]
         seen.update(map(_kind, fresh))
         found += (_located(sample, one) for one in fresh)
-    yield from found[:MOST] or [passed(f"in {len(samples)} messages")]
+    yield from found[:MOST] or [passed(f"in {counted(len(samples), 'message')}")]
 
 
 def _located(sample: Sample, verdict: Verdict) -> Verdict:

@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from mailblast.check import landing
+from mailblast.check.deadlines import honoured
 from mailblast.check.facts import Facts
 from mailblast.check.finding import Verdict, failed, passed, skipped, warned
 from mailblast.check.landing import Landing
-from mailblast.check.pack import Check
+from mailblast.check.pack import Check, parts
 from mailblast.check.scope import commercial
 from mailblast.errors import Refusal
 
@@ -77,25 +79,43 @@ class Tried:
             return Refusal(f"GET brings no page, but {self.get.kind or 'nothing'}")
         return landing.read(self.get.text)
 
+    @property
+    def leads(self) -> Iterator[str]:
+        """Where answers would have one go on."""
+        answers = (self.get, self.head, self.form, self.multipart, self.again)
+        return (one.leads for one in answers if isinstance(one, Said) and one.leads)
+
 
 def encrypted(facts: Facts) -> Verdict:
-    """WEB-TLS: the certificate is valid, and for a while yet; no form sends in clear text."""
+    """WEB-TLS: the certificate is valid, and for a while yet; the way behind it is open, and
+    encrypted to its end."""
     found = facts.of(Doorway)
     if found.untrusted:
         return failed(found.why, host=found.host, problem="is not one to be trusted")
     if found.ends is None:
         return skipped(f"no certificate was seen: {found.why}")
+    tried = facts.groups.get(Tried)
+    if isinstance(tried, Tried) and (useless := _useless(tried)):
+        problem = f"is of no use: {useless}"
+        return failed(f"valid until {found.ends}", host=found.host, problem=problem)
     left = (found.ends - facts.today).days
     if left <= RENEWED:
         return warned(
             f"until {found.ends}", host=found.host, problem=f"ends in {left} days"
         )
-    tried = facts.groups.get(Tried)
-    page = tried.landing if isinstance(tried, Tried) else None
-    if isinstance(page, Landing) and page.clear:
-        problem = "is of no use: the page sends its form in clear text"
-        return failed("a form of the page leads to http:", host=found.host, problem=problem)
     return passed(f"{found.host}: valid until {found.ends}")
+
+
+def _useless(tried: Tried) -> str:
+    """What keeps an encrypted connection from being a way out, "" if nothing does."""
+    if any(one.lower().startswith("http:") for one in tried.leads):
+        return "it is led on to http:"
+    page = tried.landing
+    if isinstance(page, Refusal):
+        return ""
+    if page.clear:
+        return "the page sends its form in clear text"
+    return "a firewall asks for proof that no robot comes" if page.wall else ""
 
 
 def works(facts: Facts) -> Verdict:
@@ -141,16 +161,18 @@ def safe_to_look_at(facts: Facts) -> Verdict:
         return passed("the page has a form that sends by POST")
     if gone := _GONE.search(page.text):
         what = "A plain GET unsubscribed the test address, as the page says"
-        return failed(f'"{gone[0]}", and no button', what=what)
+        or_else = "if an earlier check did, name another canary"
+        return failed(f'"{gone[0]}", and no button; {or_else}', what=what)
     return warned(
         "the page has no form with POST", what="The page has no button that sends by POST"
     )
 
 
 _GONE = re.compile(
-    r"(?:(?:have|has|been|are|were|successfully|now) )+unsubscribed"
+    # So many words and no more, or a page made of them would take hours.
+    r"(?:(?:have|has|been|are|were|successfully|now) ){1,4}unsubscribed"
     r"|removed from (?:our|the|this)"
-    r"|(?:wurden?|sind|erfolgreich) (?:\w+ )*(?:abgemeldet|ausgetragen)"
+    r"|(?:wurden?|sind|erfolgreich) (?:\w{1,30} ){0,6}(?:abgemeldet|ausgetragen)"
     r"|désinscription (?:est|a été)",
     re.IGNORECASE,
 )
@@ -187,19 +209,25 @@ _ALL = re.compile(
 )
 
 
-def unburdened(facts: Facts) -> Iterator[Verdict]:
-    """CANSPAM-OPTOUT-BURDEN: one page, and nothing but the address and what to opt out of."""
+def unburdened(facts: Facts, **_: Any) -> Verdict:
+    """CANSPAM-OPTOUT-BURDEN: one page, and nothing but the address and what to opt out of.
+
+    AU-OPTOUT says the same, and is told a deadline.
+    """
     tried, page = facts.of(Tried), facts.of(Tried).landing
     if isinstance(tried.get, Said) and tried.get.leads:
-        yield failed(f"GET: {tried.get}", step="a second page")
-    elif isinstance(page, Refusal):
-        yield skipped(f"there is no page to look at: {page}")
-    elif page.burden:
-        yield failed(f"the page wants {page.burden}", step=page.burden)
-    elif later := _confirmed_by_mail(tried.form):
-        yield failed(f'after the POST: "{later}"', step="an answer to another mail")
-    else:
-        yield passed("one page, which asks for nothing")
+        return _burdened(f"GET: {tried.get}", "a second page")
+    if isinstance(page, Refusal):
+        return skipped(f"there is no page to look at: {page}")
+    if page.burden:
+        return _burdened(f"the page wants {page.burden}", page.burden)
+    if later := _confirmed_by_mail(tried.form):
+        return _burdened(f'after the POST: "{later}"', "an answer to another mail")
+    return passed("one page, which asks for nothing")
+
+
+def _burdened(evidence: str, step: str) -> Verdict:
+    return failed(evidence, step=step, problem=f"the unsubscribe page needs {step}")
 
 
 def _confirmed_by_mail(said: Said | Refusal) -> str:
@@ -221,4 +249,5 @@ CHECKS: dict[str, Check] = {
     "CANSPAM-OPTOUT-30DAYS": commercial(lasting),
     "CANSPAM-OPTOUT-ALL": commercial(from_all),
     "CANSPAM-OPTOUT-BURDEN": commercial(unburdened),
+    "AU-OPTOUT": parts(honoured, commercial(unburdened)),
 }

@@ -20,7 +20,7 @@ G = TypeVar("G")
 
 
 class NotGathered(Exception):
-    """A rule asked for what was not gathered.  The engine alone catches it."""
+    """A rule asked for what was not gathered.  `pack.verdicts` alone catches it."""
 
 
 @dataclass(frozen=True, slots=True)

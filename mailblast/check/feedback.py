@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from mailblast.check.facts import Facts, Listed, Messages, Sample
-from mailblast.check.finding import Verdict, asked, failed, passed, skipped
+from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
 from mailblast.check.signature import OwnKey
@@ -31,10 +31,12 @@ def looped(facts: Facts) -> Verdict:
         if name.partition(".")[0] in YAHOO_NAMES
     )
     if not rows:
-        return passed(f"Feedback-ID in {len(samples)} messages; nobody is at Yahoo")
+        return passed(
+            f"Feedback-ID in {counted(len(samples), 'message')}; nobody is at Yahoo"
+        )
     about = f"{domain} is enrolled in Yahoo's Complaint Feedback Loop"
     what = f"nobody has said that the domain {about}"
-    return asked(f"{rows:,} rows at Yahoo", about, what=what)
+    return asked(f"{counted(rows, 'row')} at Yahoo", about, what=what)
 
 
 def _uncountable(samples: tuple[Sample, ...]) -> str:
@@ -60,7 +62,7 @@ def answered(facts: Facts) -> Iterator[Verdict]:
             yield failed(f"{sample.name}: {wrong}", addr=", ".join(values) or "(none)")
             return
     facts.of(OwnKey)  # without the private key nothing was signed
-    yield passed(f"in {len(samples)} messages")
+    yield passed(f"in {counted(len(samples), 'message')}")
 
 
 def _unusable(facts: Facts, sample: Sample, values: tuple[str, ...]) -> str:

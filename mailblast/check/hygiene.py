@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mailblast.check.census import FIRST, Hygiene, Mailable, Noted
 from mailblast.check.facts import Facts, Listed, Seen
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.hygiene.disposable import edition, is_disposable
 from mailblast.hygiene.typo import meant
@@ -30,7 +30,7 @@ def syntax(facts: Facts) -> Iterator[Verdict]:
     if slips:
         yield warned(_domains(told.file, slips), what=_MISTYPED(_sum(slips)))
     if not (told.invalid.rows or told.unusual.rows or slips):
-        yield passed(f"{told.rows:,} rows, each with one address")
+        yield passed(f"{counted(told.rows, 'row')}, each with one address")
 
 
 def hygiene(facts: Facts) -> Iterator[Verdict]:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import PRIVACY
 from mailblast.check.scope import commercial
@@ -48,6 +49,18 @@ def _way_out(_facts: Facts, sample: Sample, text: str) -> str:
     return "" if there else "a way to unsubscribe"
 
 
+def _open_for(days: int) -> Missing:
+    """The way out stays open for so many days after the message."""
+
+    def missing(facts: Facts, _sample: Sample, _text: str) -> str:
+        ends = facts.campaign.unsubscribe.url_ends
+        if ends is None or ends >= facts.today + timedelta(days):
+            return ""
+        return f"a way to unsubscribe that is open for {days} days (url_ends = {ends})"
+
+    return missing
+
+
 def _privacy(_facts: Facts, sample: Sample, text: str) -> str:
     links = " ".join(visible.read(sample.html).links()) if sample.html else ""
     return "" if PRIVACY.search(f"{text} {links}") else "a link to the privacy notice"
@@ -75,7 +88,7 @@ def _shown(*wanted: Missing) -> Check:
             if missing:
                 items = ", ".join(missing)
                 return failed(sample.name, items=items, missing=items)
-        return passed(f"in {len(samples)} messages")
+        return passed(f"in {counted(len(samples), 'message')}")
 
     return check
 
@@ -85,9 +98,9 @@ def untracked(facts: Facts) -> Verdict:
     samples = facts.of(Messages).samples
     for sample in samples:
         for pixel in _pixels(sample.html or ""):
-            return warned(f"{sample.name}: {pixel[:100]}", n="the")
+            return warned(f"{sample.name}: {pixel[:100]}", n="whoever is")
     return passed(
-        f"no counting image in {len(samples)} messages; mailblast puts none there"
+        f"no counting image in {counted(len(samples), 'message')}; mailblast puts none there"
     )
 
 
@@ -100,8 +113,8 @@ def _pixels(html: str) -> Iterator[str]:
 
 
 CHECKS: dict[str, Check] = {
-    "CASL-CONTENT": commercial(_shown(_name, _address, _contact, _way_out)),
+    "CASL-CONTENT": commercial(_shown(_name, _address, _contact, _way_out, _open_for(60))),
     "EU-CONTENT": commercial(_shown(_name, _address, _contact, _way_out, _privacy)),
-    "AU-CONTENT": commercial(_shown(_name, _contact, _way_out, _abn)),
+    "AU-CONTENT": commercial(_shown(_name, _contact, _way_out, _abn, _open_for(30))),
     "EU-TRACKING": commercial(untracked),
 }

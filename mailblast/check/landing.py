@@ -6,13 +6,25 @@ It is read as a browser takes it apart, and no script of it runs.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 from mailblast.check import page
 from mailblast.errors import Refusal
 
+MAX_LENGTH = 250_000  # characters; the page is a stranger's, and parsing has its price
+MAX_WORDS = 200  # characters of a label
+
 _CAPTCHA = re.compile(
-    r"captcha|cf-turnstile|challenges\.cloudflare|challenge-platform|arkoselabs|geetest",
+    r"captcha|cf-turnstile|challenges\.cloudflare|arkoselabs|geetest", re.IGNORECASE
+)
+# What firewalls for web sites put in the place of a page, to see whether a robot asks
+# (Cloudflare, Imperva, DataDome, HUMAN, AWS, Sucuri, DDoS-Guard).  Scripts of theirs stand in
+# good pages too, so it takes a page without a button.
+_WALL = re.compile(
+    r"_cf_chl_opt|cf-browser-verification|_Incapsula_Resource|Incapsula incident|"
+    r"captcha-delivery\.com|px-captcha|awsWafCookieDomainList|"
+    r"Sucuri WebSite Firewall|DDoS-Guard",
     re.IGNORECASE,
 )
 _PAYMENT = re.compile(r"cc-(?:number|exp|csc)|card-?number|\biban\b", re.IGNORECASE)
@@ -27,26 +39,31 @@ _NO_QUESTION = frozenset(
 @dataclass(frozen=True, slots=True)
 class Landing:
     """`text` is what can be read; `posts` says that a form of it sends by POST, `clear` that
-    one sends in clear text; `burden` is what it wants beside an address and a choice, "" if
-    nothing; `choices` are the labels of what can be chosen."""
+    one sends in clear text; `wall` that a firewall stands in the place of the page; `burden`
+    is what it wants beside an address and a choice, "" if nothing; `choices` are the labels of
+    what can be chosen."""
 
     text: str
     posts: bool
     clear: bool
+    wall: bool
     burden: str
     choices: tuple[str, ...]
 
 
+@lru_cache(maxsize=4)  # several rules look at the same page
 def read(html: str) -> Landing | Refusal:
     """Take a page apart; a Refusal if that would take too long."""
-    root = page.tree(html)
+    root = page.tree(html, MAX_LENGTH)
     if isinstance(root, Refusal):
         return root
     forms = list(root.iter("form"))
+    posts = any(_attribute(one, "method").lower() == "post" for one in forms)
     return Landing(
         text=_text(root),
-        posts=any(_attribute(one, "method").lower() == "post" for one in forms),
+        posts=posts,
         clear=any(_attribute(one, "action").lower().startswith("http:") for one in forms),
+        wall=not posts and bool(_WALL.search(html)),
         burden=next(_burdens(root), ""),
         choices=tuple(_choices(root)),
     )
@@ -61,12 +78,15 @@ def _text(element: Element) -> str:
 
 
 def _words(element: Element) -> Iterator[str]:
-    # Comments have a function for a tag.
-    if isinstance(element.tag, str) and element.tag not in _UNSEEN:
-        yield f" {element.text or ''}"
-        for child in element:
-            yield from _words(child)
-            yield child.tail or ""
+    waiting: list[Element | str] = [element]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one.tag, str) and one.tag not in _UNSEEN:  # a comment's is none
+            yield f" {one.text or ''}"
+            for child in reversed(one):
+                waiting += (child.tail or "", child)
 
 
 def _burdens(root: Element) -> Iterator[str]:
@@ -95,13 +115,14 @@ def _asked(field: Element) -> Iterator[str]:
 
 def _choices(root: Element) -> Iterator[str]:
     """The words beside each box, button and option."""
-    labels = {one.get("for"): _text(one) for one in root.iter("label") if one.get("for")}
-    around = {
-        field: _text(label) for label in root.iter("label") for field in label.iter("input")
-    }
+    beside: dict[str | Element | None, str] = {}
+    for label in root.iter("label"):
+        words = _text(label)[:MAX_WORDS]
+        beside |= dict.fromkeys((label.get("for"), *label.iter("input")), words)
     for field in root.iter("input"):
         if _attribute(field, "type").lower() in ("checkbox", "radio"):
-            words = around.get(field) or labels.get(field.get("id"), "")
-            yield words or _attribute(field, "value") or _attribute(field, "name")
+            words = beside.get(field) or beside.get(field.get("id") or "", "")
+            words = words or _attribute(field, "value") or _attribute(field, "name")
+            yield words[:MAX_WORDS]
     for option in root.iter("option"):
-        yield _text(option)
+        yield _text(option)[:MAX_WORDS]

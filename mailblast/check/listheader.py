@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mailblast.check import each, visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, failed, passed, skipped
+from mailblast.check.finding import Verdict, counted, failed, passed, skipped
 from mailblast.check.header import values
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
@@ -57,7 +57,7 @@ def signed(facts: Facts) -> Verdict:
     for one in samples:
         if lacking := _unsigned(one):
             return failed(f"{one.name}: h= lacks {' and '.join(lacking)}")
-    return passed(f"in {len(samples)} messages")
+    return passed(f"in {counted(len(samples), 'message')}")
 
 
 def _unsigned(sample: Sample) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def personal(facts: Facts) -> Iterator[Verdict]:
         if count > 1:
             yield failed(link, how=f"the same for {count} recipients")
             return
-    yield passed(f"in {len(samples)} messages")
+    yield passed(f"in {counted(len(samples), 'message')}")
 
 
 def _https(sample: Sample) -> str:

@@ -17,13 +17,14 @@ the `Pack`: docs/check.md shows one.
 """
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mailblast.check import book
 from mailblast.check.book import Rule, Source
-from mailblast.check.finding import Level, Verdict
+from mailblast.check.facts import Facts, NotGathered
+from mailblast.check.finding import Level, Verdict, skipped
 
 GROUP = "mailblast.policies"  # of entry points
 
@@ -50,6 +51,26 @@ class Pack:
     sources: tuple[Source, ...]
     terms: tuple[Term, ...]
     checks: Mapping[str, Check]
+
+
+def verdicts(check: Check, facts: Facts, told: Mapping[str, Any]) -> Iterator[Verdict]:
+    """What a function says of these facts; `skip` where what it looks at was not gathered."""
+    try:
+        found = check(facts, **told)
+        yield from [found] if isinstance(found, Verdict) else found
+    except NotGathered as missing:
+        yield skipped(str(missing))
+
+
+def parts(*checks: Check) -> Check:
+    """A rule of several parts, each told the same: where one was not looked at, the others
+    still are."""
+
+    def checked(facts: Facts, **told: Any) -> Iterator[Verdict]:
+        for check in checks:
+            yield from verdicts(check, facts, told)
+
+    return checked
 
 
 def read_pack(

@@ -12,12 +12,15 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from tinyhtml5.parser import HTMLParser
+from tinyhtml5.tokenizer import HTMLTokenizer
 
 from mailblast.errors import Refusal
-from mailblast.template.markup import elements
 
 MAX_LENGTH = 1_000_000  # characters
-MAX_DEPTH = 400  # of elements; the time that parsing takes grows with its square
+# The time that parsing takes grows with the square of these.
+MAX_DEPTH = 400  # of elements
+MAX_ATTRIBUTES = 250  # of one tag
+MAX_FAULTS = 20_000
 
 # What the parser calls it, and what is said of it.
 _FAULTS = {
@@ -49,12 +52,8 @@ _FAULTS = {
 }
 _UNFINISHED = "a tag, an attribute or a comment is not closed at the end"
 
-# Their end tags may be left out, so many of them are not many levels.
+# Their end tags may be left out.
 _OPEN_ENDED = frozenset(("p", "li", "td", "th", "tr", "dt", "dd", "option"))
-_VOID = frozenset((
-    *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"),
-    *("source", "track", "wbr"),
-))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +109,55 @@ def read(html: str) -> Page | Refusal:
     )
 
 
-def tree(html: str) -> Element | Refusal:
-    """A whole page as its elements; a Refusal if that would take too long."""
-    parsed = _parsed(html)
+def tree(html: str, most: int = MAX_LENGTH) -> Element | Refusal:
+    """A whole page of up to so many characters as its elements; a Refusal if that would take
+    too long."""
+    parsed = _parsed(html, most)
     return parsed if isinstance(parsed, Refusal) else parsed[0]
 
 
-def _parsed(html: str) -> tuple[Element, HTMLParser] | Refusal:
-    if len(html) > MAX_LENGTH:
+def _parsed(html: str, most: int = MAX_LENGTH) -> tuple[Element, HTMLParser] | Refusal:
+    if len(html) > most:
         return Refusal(f"{len(html):,} characters of HTML are too many to look at")
-    if _deepest(html) > MAX_DEPTH:
-        return Refusal(f"its tags are nested more than {MAX_DEPTH} deep")
-    parser = HTMLParser(namespace_html_elements=False)
-    return parser.parse(html), parser
+    parser = _Parser(namespace_html_elements=False)
+    try:
+        return parser.parse(html), parser
+    except _TooMuch as error:
+        return Refusal(str(error))
 
 
-def _deepest(html: str) -> int:
-    depth = deepest = 0
-    for tag in elements(html):
-        if tag.name not in _VOID and tag.name not in _OPEN_ENDED:
-            depth = max(0, depth + (-1 if tag.closes else 1))
-            deepest = max(deepest, depth)
-    return deepest
+class _TooMuch(Exception):
+    """Whoever writes this wants us to be busy with it.  `_parsed` alone catches it."""
+
+
+class _Parser(HTMLParser):  # type: ignore[misc]  # the library ships no types
+    """The parser, which gives up where a browser would go on."""
+
+    def _parse(self, stream: str, **_: Any) -> None:
+        self.container, self.scripting = None, False
+        self.tokenizer = _Tokenizer(stream, parser=self)
+        self.reset()
+        self.main_loop()
+
+    def parse_error(self, *what: Any) -> None:
+        super().parse_error(*what)
+        if len(self.errors) > MAX_FAULTS:
+            raise _TooMuch(f"it has more than {MAX_FAULTS:,} faults")
+
+
+class _Tokenizer(HTMLTokenizer):  # type: ignore[misc]
+    """Its tokens.  What is open is counted as it is, not as the tags would have it: end tags
+    that fit nothing close nothing."""
+
+    def emit_current_token(self) -> None:
+        if len(self.parser.tree.open_elements) > MAX_DEPTH:
+            raise _TooMuch(f"its tags are nested more than {MAX_DEPTH} deep")
+        super().emit_current_token()
+
+    def attribute_name_state(self) -> bool:
+        if len(self.current_token["data"]) > MAX_ATTRIBUTES:
+            raise _TooMuch(f"a tag has more than {MAX_ATTRIBUTES} attributes")
+        return bool(super().attribute_name_state())
 
 
 def _anchor(element: Element) -> Anchor:

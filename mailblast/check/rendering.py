@@ -1,7 +1,7 @@
 """Whether the templates can be filled in with the rows of the list."""
 
 from mailblast.check.facts import Facts, TriedOut
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, warned
 from mailblast.check.pack import Check
 
 
@@ -10,7 +10,7 @@ def rendered(facts: Facts) -> Verdict:
     tried = facts.of(TriedOut)
     if not tried.refused:
         return passed(
-            f"{tried.composed} rows: the first, the longest, the emptiest, not ASCII"
+            f"{counted(tried.composed, 'row')}: the first, the longest, the emptiest, not ASCII"
         )
     row, _, why = tried.refused[0].partition(": ")
     verdict = warned if tried.composed else failed

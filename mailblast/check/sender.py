@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mailblast.campaign.checks import is_loopback
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Listed, Messages, Sample
-from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import REPLY_OR_FORWARD
 from mailblast.check.scope import commercial
@@ -72,7 +72,7 @@ def address_shown(facts: Facts) -> Iterator[Verdict]:
     for part, sample in missing.items():
         yield failed(sample.name, sender=who, part=part)
     if not missing:
-        yield passed(f"in each part of {len(samples)} messages")
+        yield passed(f"in each part of {counted(len(samples), 'message')}")
 
 
 class _Part(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mailblast.check.facts import Facts, Score, SpamScores
-from mailblast.check.finding import Verdict, failed, passed, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, warned
 from mailblast.check.pack import Check
 
 HEAVIEST = 5  # symbols to name
@@ -38,7 +38,9 @@ def scored(facts: Facts) -> Iterator[Verdict]:
     if not wrong:
         worst = max(found.scores, key=lambda one: one.points)
         points = f"at most {worst.points:g} of {worst.limit:g} points"
-        yield passed(f"{found.filter}: {points}, {len(found.scores)} messages{away}")
+        yield passed(
+            f"{found.filter}: {points}, {counted(len(found.scores), 'message')}{away}"
+        )
 
 
 def _what(score: Score) -> str:

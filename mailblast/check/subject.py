@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import DEADLINE, REPLY_OR_FORWARD
 from mailblast.check.scope import commercial
@@ -24,7 +24,7 @@ def truthful(facts: Facts) -> Iterator[Verdict]:
         if wrong := _empty(sample.subject) or _foreign(sample):
             yield asked(f'{sample.name}: "{sample.subject}"', about, what=wrong)
             return
-    yield passed(f"it shares words with the body in {len(samples)} messages")
+    yield passed(f"it shares words with the body in {counted(len(samples), 'message')}")
 
 
 def _empty(subject: str) -> str:
@@ -55,7 +55,7 @@ def no_reply(facts: Facts) -> Verdict:
     for sample in samples:
         if found := REPLY_OR_FORWARD.match(sample.subject):
             return failed(f'{sample.name}: "{sample.subject}"', prefix=found[1])
-    return passed(f"in {len(samples)} messages")
+    return passed(f"in {counted(len(samples), 'message')}")
 
 
 def urgent(facts: Facts) -> Verdict:
@@ -85,7 +85,7 @@ def labelled(facts: Facts) -> Verdict:
             return failed(f'{sample.name}: "{raw[:40]}"')
         if any(piece.image for piece in visible.read(sample.html or "").pieces):
             return failed(f"{sample.name}: it shows an image at first sight")
-    return passed(f"{len(samples)} messages are labelled")
+    return passed(f"in {counted(len(samples), 'message')}, it is the label")
 
 
 CHECKS: dict[str, Check] = {

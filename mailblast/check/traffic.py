@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from mailblast.check.facts import Facts, Listed
-from mailblast.check.finding import Verdict, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, counted, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
 
@@ -69,7 +69,8 @@ def complained(facts: Facts) -> Iterator[Verdict]:
         else:
             quiet += sum(lately.taken.values())
     if quiet:
-        known = f"nobody reported a complaint of {quiet:,} messages of the last {DAYS} days"
+        sent = counted(quiet, "message")
+        known = f"nobody reported a complaint of {sent} of the last {DAYS} days"
         silent = any(name in traffic.lately for name in SILENT)
         more = "; what Gmail knows is in its Postmaster Tools" if silent else ""
         yield skipped(f"{known}, and not everybody reports them{more}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, asked, failed, passed, warned
+from mailblast.check.finding import Verdict, asked, counted, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import OPT_OUT, OPT_OUT_BY_REPLY, SAYS_NOTHING
 from mailblast.check.scope import commercial
@@ -27,7 +27,7 @@ def present(facts: Facts) -> Iterator[Verdict]:
     for part, sample in missing.items():
         yield failed(sample.name, part=part)
     if not missing:
-        yield passed(f"in each part of {len(samples)} messages")
+        yield passed(f"in each part of {counted(len(samples), 'message')}")
 
 
 def _without(sample: Sample) -> Iterator[str]:
@@ -52,7 +52,7 @@ def conspicuous(facts: Facts) -> Verdict:
         if verdict and verdict.status == "fail":
             return verdict
         doubt = doubt or verdict
-    return doubt or passed(f"in {len(samples)} messages")
+    return doubt or passed(f"in {counted(len(samples), 'message')}")
 
 
 def _seen(sample: Sample) -> Verdict | None:
@@ -108,7 +108,7 @@ def explained(facts: Facts) -> Iterator[Verdict]:
             unknown = unknown or warned(
                 f"{sample.name}: no words that mailblast knows", text=words
             )
-    yield unknown or passed(f"in {len(samples)} messages")
+    yield unknown or passed(f"in {counted(len(samples), 'message')}")
 
 
 def _said(sample: Sample) -> Iterator[tuple[str, str]]:

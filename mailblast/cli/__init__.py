@@ -54,7 +54,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (
+        click.exceptions.Abort
+    ):  # Ctrl-C, where nothing that was begun has to be finished
+        Screen().error("Broken off.")
         status = 2
     except click.ClickException as error:
         error.show()

@@ -1,21 +1,27 @@
 """What became of it: report and show."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from mailblast import optout
 from mailblast import preview as previews
 from mailblast import report as reports
 from mailblast.clean import new_file
+from mailblast.cli import past
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
 from mailblast.cli.making import show_message
 from mailblast.disposition import DUE
 from mailblast.dossier import dossier
 from mailblast.errors import UserError
+from mailblast.event import Event
+from mailblast.ledger import Delivery, Ledger, Run
 from mailblast.terminal import Screen
 from mailblast.terminal.dossier import MOST
 from mailblast.terminal.dossier import lines as dossier_in_lines
+from mailblast.terminal.history import entry
 from mailblast.terminal.words import counted
 
 PAGE = 92  # columns of a page of text
@@ -69,7 +75,7 @@ def report(
             put_json({"runs": [one.as_json() for one in found]})
         else:
             for one in found:
-                screen.report(one)
+                screen.report(one, rehearsal=rehearsal)
 
 
 def _dossier(
@@ -98,25 +104,54 @@ def _dossier(
     help="Print the message as it was sent, byte for byte: the last one, or that of --run.",
 )
 @rehearsal_option
-def show(address: str, run_name: str | None, raw: bool, rehearsal: bool) -> int:
+@json_option
+def show(
+    address: str, run_name: str | None, raw: bool, rehearsal: bool, as_json: bool
+) -> int:
     """What happened to ADDRESS, event by event; with --raw, the message itself."""
-    screen = Screen(json=raw)
+    if raw and as_json:
+        raise click.UsageError(
+            "--raw prints the message itself; --json what happened to it"
+        )
+    key = address_of(address).key
     with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
         run = reports.chosen(ledger, run_name)[0] if run_name else None
-        told = list(previews.story(ledger, address_of(address).key, run))
-        if not told:
+        stories = list(previews.story(ledger, key, run))
+        if raw and stories:
+            return _raw(ledger, workspace, *stories[-1][:2])
+        if as_json:
+            about = ledger.imports.about
+            told = [(*story, about(story[1].id)) for story in stories]
+            put_json(past.told(key, optout.check(ledger, key), told))
+        elif not raw:
+            _tell(ledger, address, stories)
+        if not stories:
             raise UserError(
                 f"{address} is in no run", "mailblast report --all lists the runs"
             )
-        for one, delivery, history in told[-1:] if raw else told:
-            if not raw:
-                screen.story(one, delivery, history, ledger.imports.about(delivery.id))
-                if delivery.disposition in DUE:
-                    where = ledger.deliveries.destination_of(delivery.domain)
-                    screen.held(*reports.held(ledger, one, {where}))
-                continue
-            seen = previews.again(ledger, workspace, one, delivery)
-            show_message(seen, raw=True, html=None)
-            screen.proof(seen.proven)
-            return 0 if seen.proven is not False else 1
     return 0
+
+
+def _raw(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> int:
+    """Print a message as it was offered; 1 if it can no longer be made."""
+    seen = previews.again(ledger, workspace, run, delivery)
+    show_message(seen, raw=True, html=None)
+    Screen(json=True).proof(seen.proven)
+    return 0 if seen.proven is not False else 1
+
+
+def _tell(
+    ledger: Ledger, address: str, stories: Sequence[tuple[Run, Delivery, list[Event]]]
+) -> None:
+    """Whether an address is suppressed now, and its story in each run."""
+    screen = Screen()
+    standing = [one for one in optout.check(ledger, address) if one.removed is None]
+    for one in standing:
+        screen.say(f"Suppressed: {entry(one)}")
+    if not standing:
+        screen.say(f"{address} is not suppressed.")
+    for run, delivery, history in stories:
+        screen.story(run, delivery, history, ledger.imports.about(delivery.id))
+        if delivery.disposition in DUE:
+            where = ledger.deliveries.destination_of(delivery.domain)
+            screen.held(*reports.held(ledger, run, {where}), run.campaign)

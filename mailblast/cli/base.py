@@ -18,7 +18,9 @@ from mailblast.send.prepare import REHEARSAL
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."
 )
-no_dns_option = click.option("--no-dns", is_flag=True, help="Ask the DNS nothing.")
+no_dns_option = click.option(
+    "--no-dns", is_flag=True, help="Ask neither the DNS nor the web."
+)
 rehearsal_option = click.option(
     "--rehearsal", is_flag=True, help="Of the last rehearsal, not of real sendings."
 )
@@ -29,7 +31,6 @@ workspace_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Work in this workspace instead of that of the current directory.",
 )
-no_dns_option = click.option("--no-dns", is_flag=True, help="Ask the DNS nothing.")
 
 
 @contextmanager

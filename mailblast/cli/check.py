@@ -76,6 +76,8 @@ def check(
     loaded = campaigns.load(campaign, workspace)
     if no_dns:
         loaded = replace(loaded, declared=replace(loaded.declared, dns=False))
+    if attested:  # a word is written down; nobody is unsubscribed for that
+        loaded = replace(loaded, declared=replace(loaded.declared, canary=None))
     with ledger_if_there(workspace) as ledger:
         survey, hygiene = looked_over(loaded, ledger, screen.told)
         domains = mailable(loaded, survey, screen.told, every=all_domains)

@@ -1,6 +1,5 @@
 """Who bounced, what is made of it, and how it is taken back: bounces list, show and undo."""
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +10,12 @@ from mailblast import optout
 from mailblast import report as reports
 from mailblast.campaign import load_policy
 from mailblast.campaign.forms import DOMAIN
+from mailblast.cli import past
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
 from mailblast.errors import Refusal, UserError
-from mailblast.ledger import Ledger, Mishap, Suppression
+from mailblast.ledger import Ledger, Suppression
 from mailblast.reason import Reason
-from mailblast.report import iso
-from mailblast.suppression.policy import Count, Recorded, counts
+from mailblast.suppression.policy import counts
 from mailblast.terminal import Screen, history
 from mailblast.terminal.words import counted
 
@@ -48,7 +47,7 @@ def bounces_list(
         run = reports.chosen(ledger, run_name)[0].number if run_name else None
         for one in ledger.history.mishaps(run, reason or "", suppressed=suppressed):
             if as_json:
-                click.echo(json.dumps(_mishap(one), ensure_ascii=False))
+                put_json(past.mishap(one))
             else:
                 screen.say(history.mishap(one))
 
@@ -72,10 +71,10 @@ def bounces_show(address: str, rehearsal: bool, as_json: bool) -> None:
                 f"{address} is in no run and on no list", "mailblast bounces list has whom"
             )
         if as_json:
-            put_json(_past(key, recorded, weighed, entries))
+            put_json(past.of(key, recorded, weighed, entries))
             return
         screen = Screen()
-        for line in history.past(recorded, {past.last.id for past in judged}):
+        for line in history.past(recorded, {one.last.id for one in judged}):
             screen.say(line)
         for one in weighed:
             screen.say(history.counted(one))
@@ -99,7 +98,7 @@ def _entries(screen: Screen, ledger: Ledger, entries: list[Suppression]) -> None
     type=click.DateTime(MOMENTS),
     help="With --domain: those who were suppressed since then.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="With --domain: do not ask.")
 def bounces_undo(
     address: str | None, domain: str | None, since: datetime | None, yes: bool
 ) -> int:
@@ -108,13 +107,13 @@ def bounces_undo(
     Opt-outs and complaints stand.  Messages sent before count no more against the address.
     With --domain and --since, of all whom a receiver's error concerned: they are shown first.
     """
-    if address is not None and domain is None and since is None:
+    if address is not None and domain is None and since is None and not yes:
         with opened(Path()) as (_, ledger):
             return _undo_one(ledger, address)
     if address is None and domain is not None and since is not None:
         with opened(Path()) as (_, ledger):
             return _undo_many(ledger, domain, since, yes=yes)
-    raise click.UsageError("name an address, or --domain and --since")
+    raise click.UsageError("name an address alone, or --domain and --since")
 
 
 def _undo_one(ledger: Ledger, address: str) -> int:
@@ -156,62 +155,3 @@ def _undo_many(ledger: Ledger, domain: str, since: datetime, *, yes: bool) -> in
     who = counted(lifted, "address", "addresses")
     screen.say(f"{who} taken off. Opt-outs and complaints stand.")
     return 0
-
-
-# --- As JSON ---------------------------------------------------------------------------------
-
-
-def _mishap(one: Mishap) -> dict[str, object]:
-    told = _event(Recorded(0, one.run, one.event))
-    del told["id"]
-    return {"address": one.mailbox, **told, "suppressed": one.suppressed}
-
-
-def _event(one: Recorded) -> dict[str, object]:
-    event = one.event
-    return {
-        "id": one.id,
-        "run": one.run,
-        "event": event.kind,
-        "at": iso(event.at),
-        "reason": event.reason,
-        "code": event.code or None,
-        "status": event.status or None,
-        "text": event.text,
-        "host": event.host or None,
-        "against": event.against,
-    }
-
-
-def _past(
-    key: str, recorded: list[Recorded], weighed: list[Count], entries: list[Suppression]
-) -> dict[str, object]:
-    return {
-        "address": key,
-        "suppressed": any(one.removed is None for one in entries),
-        "entries": [_entry(one) for one in entries],
-        "counts": [_count(one) for one in weighed],
-        "events": [_event(one) for one in recorded],
-    }
-
-
-def _entry(one: Suppression) -> dict[str, object]:
-    return {
-        "key": one.key,
-        "reason": one.reason,
-        "note": one.note,
-        "source": one.source,
-        "added": iso(one.added),
-        "removed": iso(one.removed),
-        "events": list(one.events),
-    }
-
-
-def _count(one: Count) -> dict[str, object]:
-    return {
-        "against": one.against,
-        "count": len(one.causes),
-        "span": one.span,
-        "suppresses": str(one.tolerance),
-        "events": [past.last.id for past in one.causes],
-    }

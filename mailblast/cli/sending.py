@@ -247,4 +247,4 @@ def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:
         reconcile.take_in(read_mailbox(inbox), time.time)
         screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
     screen.say("This was a rehearsal: nothing left this machine.", "bold")
-    screen.report(reports.account(plan.ledger, outcome.run))
+    screen.report(reports.account(plan.ledger, outcome.run), rehearsal=True)

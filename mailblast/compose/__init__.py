@@ -203,7 +203,7 @@ class Composer:
         mark = tag.make(self._keyring, "unsubscribe", self._run, delivery)
         links = []
         if url:
-            links.append(f"{url.rstrip('/')}/{mark}")
+            links.append(tag.link(url, mark))
         if mailto:
             local, _, domain = quote(mailto, safe="@+").rpartition("@")
             links.append(f"mailto:{local}+{mark}@{domain}?subject=unsubscribe")

@@ -142,6 +142,11 @@ def _advice(what: str) -> str:
         )
     if "full" in what or "disk I/O" in what:
         return "make room on the disk, then run the same command again: nothing is lost"
+    if "not a database" in what or "malformed" in what:
+        return (
+            "put a copy of it back from a backup; without it mailblast knows nobody whom it "
+            "has mailed, and nobody who asked for no more mail"
+        )
     return ""
 
 

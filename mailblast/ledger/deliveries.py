@@ -12,12 +12,14 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    and_,
     bindparam,
     case,
     delete,
     func,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -30,7 +32,7 @@ from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record
 from mailblast.ledger.statement import count, fetch
 from mailblast.ledger.suppressions import any_listed, listed
-from mailblast.ledger.tables import CLAIMABLE, deliveries, domains, events
+from mailblast.ledger.tables import CLAIMABLE, deliveries, domains, events, runs
 from mailblast.reason import Reason
 from mailblast.suppression import keys
 
@@ -193,6 +195,17 @@ class Deliveries:
     def at_row(self, run: int, row: int) -> Delivery | None:
         """The delivery of a run to this row of its list."""
         return self._one(deliveries.c.run == run, deliveries.c.row == row)
+
+    def last_to(self, address: Address) -> Delivery | None:
+        """The last delivery to this address, in whatever run; a sample counts."""
+        samples = select(runs.c.number).where(runs.c.kind == "sample")
+        theirs = or_(
+            deliveries.c.key == address.key,
+            # The key of a sample is nobody's.
+            and_(deliveries.c.run.in_(samples), deliveries.c.mailbox == address.mailbox),
+        )
+        last = select(func.max(deliveries.c.id)).where(theirs).scalar_subquery()
+        return self._one(deliveries.c.id == last)
 
     def _one(self, *conditions: Any) -> Delivery | None:
         with self._database.reading() as connection:

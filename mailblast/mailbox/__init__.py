@@ -12,6 +12,7 @@ import fcntl
 import gzip
 import io
 import os
+import re
 import stat
 import sys
 import zlib
@@ -42,6 +43,11 @@ _FOREIGN = {
     b"!BDN": ("a data file of Outlook's (.pst)", "readpst makes an mbox of it"),
     b"BABYL": ("an Rmail file (Babyl)", "unrmail, of Emacs, makes an mbox of it"),
 }
+
+# What an MTA hands over is taken as it is; in a file that somebody named, one of the first lines
+# is a field of a header.
+_HEADED = re.compile(rb"(?:[^\n]*\n){0,50}?(?:[A-Za-z0-9_-]{1,76}[ \t]*:|From )")
+_IS_MAIL = "a mail begins with its header (From: …, Subject: …), an mbox with a From_ line"
 
 
 class Reading:
@@ -119,7 +125,10 @@ class Reading:
             one = path == STDIN and size is None
             yield from mbox.parted(chain([first], lines), str(path), dated=one)
         elif first:
-            yield _single(unpacked, path, first)
+            mail = _single(unpacked, path, first)
+            if path != STDIN and isinstance(mail, Mail) and not _HEADED.match(mail.content):
+                raise UserError(f"{path}: this is no mail: it has no header", _IS_MAIL)
+            yield mail
         if self._file is not None:
             self._taken, self._file = handle.tell(), None
 

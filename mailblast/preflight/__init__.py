@@ -99,7 +99,7 @@ def gathered(
         SpamScores: _scores(campaign.declared.spam, composed),
         OwnKey: own_key(campaign, workspace),
         **public,
-        **fetched(campaign, public),
+        **fetched(campaign, ledger, public),
         **traffic(campaign, ledger, survey),
         Hygiene: _LEFT_TO_CHECK,
         Mailable: _LEFT_TO_CHECK,

@@ -6,13 +6,21 @@ Looking comes first, and POST after it, so that what a look has changed can be s
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from mailblast import tag
+from mailblast.address import Address
+from mailblast.campaign import Campaign
 from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
 from mailblast.errors import Refusal
 from mailblast.https import Question, Response, Unreached, Untrusted, ask, certified_until
+from mailblast.keys import keyring
+from mailblast.ledger import Ledger
 from mailblast.preflight.reach import Reach, Unresolved
 from mailblast.smtp.reply import printable
 
 MAX_PAGE = 1_000_000  # octets
+
+NO_URL = Refusal("there is no url in [unsubscribe]")
+NO_CANARY = Refusal("the address is not tried without a token to spend: [check] canary")
 
 # RFC 8058 §3.1 and §8.3.
 _BOUNDARY = "mailblast-one-click"
@@ -27,6 +35,23 @@ _BODIES = {
         ).encode(),
     ),
 }
+
+
+def link(campaign: Campaign, ledger: Ledger | None) -> str | Refusal:
+    """The canary's link, or why there is none.  An address has that of its last message."""
+    url, canary = campaign.unsubscribe.url, campaign.declared.canary
+    if not url:
+        return NO_URL
+    if canary is None:
+        return NO_CANARY
+    if not isinstance(canary, Address):
+        return tag.link(url, canary)
+    sent = ledger.deliveries.last_to(canary) if ledger else None
+    if ledger is None or sent is None:
+        samples = f"mailblast send {campaign.directory.name} --to-me {canary.mailbox}"
+        return Refusal(f"nothing was sent to {canary.mailbox} yet: {samples}")
+    run = ledger.runs.numbered(sent.run).run
+    return tag.link(url, tag.make(keyring(ledger), "unsubscribe", run, sent.id))
 
 
 async def doorway(url: str, reach: Reach) -> Doorway | Refusal:

@@ -16,8 +16,9 @@ from mailblast.check.logo import LogoFiles
 from mailblast.check.published import Logo, Transport
 from mailblast.check.transport import StsPolicies
 from mailblast.errors import Refusal, UserError
+from mailblast.ledger import Ledger
 from mailblast.preflight.behind import logo_files, policies
-from mailblast.preflight.endpoint import doorway, tried
+from mailblast.preflight.endpoint import NO_URL, doorway, link, tried
 from mailblast.preflight.reach import Reach
 from mailblast.resolver import Resolver
 
@@ -29,14 +30,15 @@ SECONDS = 30.0  # for all of it; `send` waits for it too
 
 NOT_ASKED = Refusal("the web was not asked: --no-dns, or dns = false in [check]")
 PRACTICE = Refusal("practice asks nobody on the web")
-NO_URL = Refusal("there is no url in [unsubscribe]")
-NO_CANARY = Refusal("the address is not tried without a token to spend: [check] canary")
 
 
-def fetched(campaign: Campaign, groups: Mapping[type, object]) -> Mapping[type, object]:
+def fetched(
+    campaign: Campaign, ledger: Ledger | None, groups: Mapping[type, object]
+) -> Mapping[type, object]:
     """Every group that comes from the web, or why it was not gathered.
 
-    `groups` are those from the DNS: what its records point to is fetched too.
+    `ledger` knows the canary's link, if that is an address; `groups` are those from the DNS:
+    what its records point to is fetched too.
     """
     if campaign.delivery.via == "sandbox":
         return dict.fromkeys(KINDS, PRACTICE)
@@ -47,19 +49,22 @@ def fetched(campaign: Campaign, groups: Mapping[type, object]) -> Mapping[type, 
     except UserError as error:
         return dict.fromkeys(KINDS, Refusal(f"the DNS was not asked: {error}"))
     reach = Reach(resolver, allow_loopback=campaign.delivery.allow_loopback)
-    return asyncio.run(_gathered(_askings(campaign, groups, reach)))
+    spent = link(campaign, ledger)
+    return asyncio.run(_gathered(_askings(campaign, spent, groups, reach)))
 
 
 def _askings(
-    campaign: Campaign, groups: Mapping[type, object], reach: Reach
+    campaign: Campaign,
+    spent: str | Refusal,
+    groups: Mapping[type, object],
+    reach: Reach,
 ) -> dict[type, Asking | Refusal]:
-    """How each group is gathered, or why it is not."""
-    url, canary = campaign.unsubscribe.url, campaign.declared.canary
-    untried = NO_CANARY if url else NO_URL
+    """How each group is gathered, or why it is not; `spent` is the canary's link."""
+    url = campaign.unsubscribe.url
     transport, logo = groups.get(Transport), groups.get(Logo)
     return {
         Doorway: doorway(url, reach) if url else NO_URL,
-        Tried: tried(f"{url}/{canary}", reach) if url and canary else untried,
+        Tried: spent if isinstance(spent, Refusal) else tried(spent, reach),
         StsPolicies: _behind(transport, Transport, partial(policies, reach=reach)),
         LogoFiles: _behind(logo, Logo, partial(logo_files, reach=reach)),
     }

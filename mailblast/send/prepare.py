@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from mailblast import campaign as campaigns
@@ -207,7 +208,8 @@ def _pauses(ledger: Ledger, run: Run, request: Request) -> tuple[Pause, ...]:
         if not pause.destination:
             raise Refused(
                 f"the run {run.run} is paused: {pause.why}",
-                f"{ADVICE[Fault(pause.reason)]} Then: mailblast send … --resume-paused",
+                f"{ADVICE[Fault(pause.reason)]} Then: mailblast send {quote(run.campaign)} "
+                "--resume-paused",
             )
     return tuple(standing)
 
@@ -259,6 +261,8 @@ def _counts(ledger: Ledger, run: Run) -> dict[str, Any]:
 
 
 def _as_asked(campaign: Campaign, request: Request) -> Campaign:
+    if request.to_me is not None:  # samples unsubscribe nobody
+        campaign = replace(campaign, declared=replace(campaign.declared, canary=None))
     if not request.rehearse:
         return campaign
     delivery = replace(campaign.delivery, via="sandbox", retry=REHEARSAL_RETRY)

@@ -240,7 +240,7 @@ class Screen:
 
     # --- Reports ---------------------------------------------------------------------------
 
-    def report(self, report: RunReport) -> None:
+    def report(self, report: RunReport, *, rehearsal: bool = False) -> None:
         """One run in sums."""
         run = report.run
         ended = f", ended {moment(run.ended)}" if run.ended else ", not ended"
@@ -256,7 +256,7 @@ class Screen:
             self._destinations(report.destinations)
         if report.came_back:
             self.say(f"What came back: {in_short(report.came_back)}.")
-        for line in after_report(report):
+        for line in after_report(report, rehearsal=rehearsal):
             self.say(line)
 
     def _dispositions(self, counts: dict[Disposition, int]) -> None:
@@ -321,9 +321,11 @@ class Screen:
         for line in story(delivery, history, returned):
             self.say(line)
 
-    def held(self, pauses: Iterable[Pause], resting: Iterable[Learnt]) -> None:
-        """What holds the mail that is due."""
-        for line in holds(pauses, resting):
+    def held(
+        self, pauses: Iterable[Pause], resting: Iterable[Learnt], campaign: str = ""
+    ) -> None:
+        """What holds the mail that is due, of this campaign or of any."""
+        for line in holds(pauses, resting, campaign):
             self.say(line)
 
 

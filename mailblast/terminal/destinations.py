@@ -8,7 +8,16 @@ from mailblast.learnt import Learnt
 from mailblast.ledger import Pause
 from mailblast.provider import Destinations, Placed, Ruling
 from mailblast.send import Plan
-from mailblast.terminal.words import counted, duration, moment, number, visible
+from mailblast.terminal.words import (
+    counted,
+    duration,
+    moment,
+    number,
+    send_again,
+    visible,
+)
+
+LIFTED = send_again("", "--resume-paused")
 
 SHOWN = 8  # destinations with limits of their own, in a plan
 
@@ -75,7 +84,7 @@ def listing(
         yield from _aligned([(one.name, _learnt(one)) for one in learnt])
     if paused:
         yield ""
-        yield "Paused, until mailblast send … --resume-paused:"
+        yield f"Paused, until {LIFTED}:"
         yield from _aligned([(one.destination, one.why) for one in paused])
 
 
@@ -97,7 +106,7 @@ def explanation(
     if learnt:
         yield f"Learnt: {_learnt(learnt)}"
     if paused:
-        yield f"Paused, until mailblast send … --resume-paused: {visible(paused.why)}"
+        yield f"Paused, until {LIFTED}: {visible(paused.why)}"
 
 
 def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

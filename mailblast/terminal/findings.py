@@ -160,10 +160,9 @@ def _show_sum(screen: Screen, campaign: str, findings: Sequence[Finding]) -> Non
     blocking = sorted({one.id for one in findings if one.blocks})
     screen.say(f"{said}.")
     if blocking:
-        rules = counted(len(blocking), "rule")
-        _paragraph(
-            screen, f"Not ready: {rules} of level error fail: {', '.join(blocking)}", ""
-        )
+        fail = "rule of level error fails", "rules of level error fail"
+        said = counted(len(blocking), *fail)
+        _paragraph(screen, f"Not ready: {said}: {', '.join(blocking)}", "")
         return
     screen.say(f"Ready: mailblast send {visible(campaign)}", "green")
 

@@ -24,6 +24,9 @@ def lines(timeline: Timeline, width: int) -> Iterator[str]:
     total = counted(found.messages, "message")
     destinations = counted(len(found.lanes), "destination")
     yield f"{visible(timeline.campaign)}: {total} to {destinations}, {what}"
+    if timeline.suppressed:
+        rows = counted(timeline.suppressed, "row")
+        yield f"without {rows} that the suppression list has"
     yield f"begun now, {moment(timeline.start)}"
     yield ""
     for lane in found.lanes[:SHOWN]:
@@ -111,8 +114,8 @@ def _taken_for_granted(timeline: Timeline) -> str:
     return (
         "Taken for granted: everybody accepts at the first attempt; a message takes "
         f"{SECONDS:g} s on a connection{answers}; this machine composes and signs "
-        f"{number(round(timeline.means.speed))} a second; whoever is suppressed or cannot be "
-        "mailed is counted too."
+        f"{number(round(timeline.means.speed))} a second; whoever stands there twice or cannot "
+        "be mailed is counted too."
     )
 
 
@@ -138,6 +141,7 @@ def as_json(timeline: Timeline) -> dict[str, Any]:
         "end": None if found.left else iso(timeline.start + found.seconds),
         "seconds": None if found.left else round(found.seconds, 1),
         "messages": found.messages,
+        "suppressed": timeline.suppressed,
         "left": found.left,
         "bottleneck": found.lanes[0].load.destination,
         "connections": timeline.means.connections,

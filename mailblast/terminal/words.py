@@ -1,6 +1,7 @@
 """Words and figures: how things are called on the screen, and what to do next."""
 
 import os
+import shlex
 import time
 from collections.abc import Iterable
 
@@ -152,12 +153,19 @@ def rules_of(readiness: Readiness, campaign: str) -> list[str]:
     return lines
 
 
-def paused(pause: Pause) -> str:
+def send_again(campaign: str, *options: str) -> str:
+    """The command that takes up the run of a campaign, to be pasted; CAMPAIGN if it may be of
+    any."""
+    named = shlex.quote(campaign) if campaign else "CAMPAIGN"
+    return " ".join(("mailblast send", named, *options))
+
+
+def paused(pause: Pause, campaign: str) -> str:
     """Why something is paused, and what to do."""
     what = f"{visible(pause.destination)} is paused" if pause.destination else "Paused"
     return (
         f"{what}: {visible(pause.why)} Nobody was suppressed for it. "
-        f"{ADVICE[Fault(pause.reason)]} Then: mailblast send … --resume-paused"
+        f"{ADVICE[Fault(pause.reason)]} Then: {send_again(campaign, '--resume-paused')}"
     )
 
 
@@ -186,7 +194,7 @@ def next_steps(outcome: Outcome) -> list[str]:
         return lines
     lines += _still_due(outcome)
     lines += [rests(one.destination, one.until, spent=one.spent) for one in outcome.resting]
-    lines += [paused(one) for one in outcome.paused]
+    lines += [paused(one, outcome.run.campaign) for one in outcome.paused]
     return lines
 
 
@@ -198,10 +206,10 @@ def _still_due(outcome: Outcome) -> list[str]:
         stopped = "Stopped" if outcome.interrupted else "Not finished"
         lines.append(f"{stopped}: {number(queued)} not offered yet.")
         if not run_is_paused:
-            lines[-1] += (
-                " Run the same command again (without --new-run) to go on; nobody gets it "
-                "twice."
-            )
+            again = "run the same command again (without --new-run) to go on"
+            if outcome.error:
+                again = f"mend what stopped it, which is told below; then {again}"
+            lines[-1] += f" {again[0].upper()}{again[1:]}; nobody gets it twice."
     if outcome.next_due:
         deferred = number(outcome.dispositions.get(Disposition.DEFERRED, 0))
         lines.append(f"{deferred} deferred; the next is due at {moment(outcome.next_due)}.")
@@ -214,9 +222,10 @@ def _inbox(outcome: Outcome) -> str:
     return os.path.relpath(outcome.inbox) if outcome.inbox else "MAILBOX"
 
 
-def after_report(report: RunReport) -> list[str]:
+def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
     """What the last lines of a report say."""
     lines = []
+    campaign, practised = report.run.campaign, " --rehearsal" if rehearsal else ""
     if report.doubtful:
         lines.append(
             "Doubtful (the connection broke after the last dot; they may have it):"
@@ -224,28 +233,33 @@ def after_report(report: RunReport) -> list[str]:
         lines += [f"  {visible(address)}" for address in report.doubtful[:20]]
         if len(report.doubtful) > 20:
             lines.append(f"  and {len(report.doubtful) - 20} more; --json lists them")
-        lines.append("Send to them once more with: mailblast send … --resend-doubtful")
+        again = send_again(campaign, "--resend-doubtful")
+        lines.append(f"Send to them once more with: {again}")
     if report.dispositions.get(Disposition.ACCEPTED) and report.open_until:
         lines.append(
             "Accepted is not delivered: notices may come back until "
-            f"{moment(report.open_until)}. Import them with: mailblast bounces import MAILBOX"
+            f"{moment(report.open_until)}. Import them with: "
+            f"mailblast bounces import MAILBOX{practised}"
         )
     if report.dispositions.get(Disposition.INVALID):
         lines.append(
             "The invalid rows as they came: "
-            f"mailblast report {report.run.run} --export rejected.csv"
+            f"mailblast report {report.run.run} --export rejected.csv{practised}"
         )
     if any(
         report.dispositions.get(one) for one in (Disposition.QUEUED, Disposition.DEFERRED)
     ):
-        lines.append("Something is still due: run `mailblast send` again.")
-    return lines + holds(report.paused, report.resting)
+        option = ["--rehearse"] if rehearsal else []
+        lines.append(f"Something is still due: {send_again(campaign, *option)}")
+    return lines + holds(report.paused, report.resting, campaign)
 
 
-def holds(pauses: Iterable[Pause], resting: Iterable[Learnt]) -> list[str]:
+def holds(
+    pauses: Iterable[Pause], resting: Iterable[Learnt], campaign: str = ""
+) -> list[str]:
     """What holds the mail that is due, a line each."""
     lines = [rests(one.name, one.rests_until) for one in resting]
-    return lines + [paused(one) for one in pauses]
+    return lines + [paused(one, campaign) for one in pauses]
 
 
 def explained(found: Meaning, does: str, *, permanent: bool) -> list[str]:

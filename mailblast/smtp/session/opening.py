@@ -310,6 +310,8 @@ def _failure(error: BaseException, server: Server, limit: float) -> ConnectionFa
 def _explain(error: BaseException, code: int, limit: float) -> tuple[str, bool]:
     """What happened, and whether trying again changes nothing."""
     match error:
+        case aiosmtplib.SMTPAuthenticationError() if error.code < 400:
+            return f"AUTH was answered with {error.code} {error.message}", True
         case aiosmtplib.SMTPAuthenticationError():
             return f"the password was refused: {code} {error.message}", code // 100 != 4
         case SMTPResponseException():

@@ -1,0 +1,127 @@
+"""What users stumbled over: wrong input, pasted hints, an address that nobody knows."""
+
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+from commands import PROGRAM, environment, letter, ok
+
+from mailblast.check.finding import counted
+
+MAILDIR = '[delivery]\nvia = "maildir"\nmaildir = "../out"\n'
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (2000, "2,000 rows")]
+)
+def test_a_count_and_its_noun(count, said):
+    """One is not many."""
+    assert counted(count, "row") == said
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.csv", b"email,name\nann@inbox.example,Ann\n" * 100),
+        ("site.csv", b"email,site\nann@inbox.example,https://inbox.example\n"),
+        ("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20),
+        ("paper.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<</Type/Catalog>>\n"),
+        ("letter.txt", b"Dear Ann,\n\nhow are you?\n"),
+    ],
+)
+def test_a_file_that_is_no_mail(tmp_path, name, content):
+    """It is refused, and nothing is counted; a mail without much of a header is read."""
+    letter(tmp_path, "ann@inbox.example,Ann\n", delivery=MAILDIR)
+    ok(tmp_path, "send", "letter", "--yes")
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "bare.txt").write_bytes(b"Subject: hello\n\nhow are you?\n")
+
+    for words in (("import",), ("explain",)):
+        said = ok(tmp_path, "bounces", *words, name, status=1).err
+        assert f"{name}: this is no mail" in said
+    assert "bare.txt  none" in ok(tmp_path, "bounces", "explain", "bare.txt").out
+
+
+def test_whether_somebody_is_suppressed_is_said_first(tmp_path):
+    """Also of an address in no run, and as JSON."""
+    letter(tmp_path, "ann@inbox.example,Ann\n", delivery=MAILDIR)
+    ok(tmp_path, "send", "letter", "--yes")
+    ok(tmp_path, "unsubscribe", "add", "bo@inbox.example")
+
+    ann = ok(tmp_path, "show", "ann@inbox.example")
+    bo = ok(tmp_path, "show", "bo@inbox.example", status=1)
+    told = ok(tmp_path, "show", "ann@inbox.example", "--json").json
+    other = ok(tmp_path, "show", "bo@inbox.example", "--json", status=1).json
+
+    assert ann.out.startswith("ann@inbox.example is not suppressed.\nann@inbox.example  ")
+    assert bo.out.startswith("Suppressed: bo@inbox.example  unsubscribed")
+    assert "bo@inbox.example is in no run" in bo.err
+    assert (told["suppressed"], told["entries"]) == (False, [])
+    (story,) = told["runs"]
+    assert (story["campaign"], story["row"], story["disposition"]) == (
+        "letter",
+        1,
+        "accepted",
+    )
+    assert [one["event"] for one in story["events"]] == ["attempted", "accepted"]
+    assert (other["suppressed"], other["runs"]) == (True, [])
+    assert ok(tmp_path, "show", "ann@inbox.example", "--raw", "--json", status=1).out == ""
+
+
+def test_a_row_beyond_the_list(tmp_path):
+    """How long the list is, is said with it."""
+    letter(tmp_path, "ann@inbox.example,Ann\nbo@inbox.example,Bo\n")
+
+    said = ok(tmp_path, "preview", "letter", "--row", "9", status=1).err
+
+    assert "row 9 is not in the list, whose last row is 2" in said
+
+
+def test_a_ledger_that_is_none(tmp_path):
+    """No traceback: what is wrong with which file, and what to do."""
+    letter(tmp_path, "ann@inbox.example,Ann\n", delivery=MAILDIR)
+    ok(tmp_path, "send", "letter", "--yes")
+    for rest in (tmp_path / ".mailblast").glob("ledger.db*"):
+        rest.unlink()
+    (tmp_path / ".mailblast/ledger.db").write_bytes(b"no database at all " * 500)
+
+    said = ok(tmp_path, "report", status=1).err
+
+    assert "ledger.db: file is not a database\nput a copy of it back" in said
+
+
+def test_hints_can_be_pasted(tmp_path):
+    """Also where the campaign's name has a blank in it; after a rehearsal they lead to it."""
+    letter(tmp_path, "ann@inbox.example,Ann\nbad,Bad\n", delivery=MAILDIR)
+    (tmp_path / "letter").rename(tmp_path / "my letter")
+
+    said = ok(tmp_path, "send", "my letter", "--rehearse", "--yes").out
+    hint = next(line for line in said.splitlines() if "--export" in line)
+    command = shlex.split(hint.partition(": mailblast ")[2])
+
+    ok(tmp_path, *command)
+    assert "bad" in (tmp_path / "rejected.csv").read_text()
+
+
+def test_ctrl_c_says_a_word(tmp_path):
+    """While the list is still being read."""
+    rows = "".join(f"ann{n}@inbox.example,Ann\n" for n in range(60_000))
+    letter(tmp_path, rows, delivery=MAILDIR)
+    process = subprocess.Popen(
+        [*PROGRAM, "send", "letter", "--yes"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / ".mailblast/ledger.db").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert said.endswith("Broken off.\n")
