@@ -19,6 +19,7 @@ MAX_TEXT = 2_000  # as much as is kept of a reply (smtp.reply)
 # The most words that a gap stands for: between a subject and what is said of it; an IP
 # address, a domain, half a sentence.
 GAPS = {"~": 4, "*": 10}
+_END = ""  # no word: where a text ends, no row goes on
 _FIRST = -1  # what a phrase begins with has no gap before it
 
 # Chinese, Japanese and Korean put no blanks between words: each character is one.
@@ -48,7 +49,9 @@ Row = tuple[str, ...]  # of words
 
 def words(text: str) -> list[str]:
     """The words of a text in small letters, without codes; an address is the word `@`."""
-    text = _SOFT_BREAK.sub("", text[:MAX_TEXT]).translate(_QUOTES)
+    text = text[:MAX_TEXT].translate(_QUOTES)
+    if "=" in text:
+        text = _SOFT_BREAK.sub("", text)
     if not text.isascii():
         apart = unicodedata.normalize("NFKD", text)
         text = unicodedata.normalize("NFC", _MARKS.sub("", apart))[:MAX_TEXT]
@@ -133,7 +136,7 @@ class Phrases:
 
     def found(self, text: str) -> set[int]:
         """The numbers of the phrases that occur in `text`, of which 2,000 characters count."""
-        said = words(text)
+        said = [*words(text), _END]
         numbers: set[int] = set()
         reached: dict[int, int] = {}  # part -> where it ended
         first = self._root.following
@@ -151,6 +154,6 @@ class Phrases:
                     # longer one has more may belong to the next part.
                     elif reached.get(part, 0) <= start:
                         reached[part] = at
-                node = node.following.get(said[at]) if at < len(said) else None
+                node = node.following.get(said[at])
                 at += 1
         return numbers
