@@ -20,7 +20,7 @@ LAYERS = [
     "campaign.providers", "campaign.files", "campaign.checks", "campaign",
     "campaign.manifest", "campaign.example",
     "recipients", "hygiene.role", "hygiene.disposable", "hygiene.typo", "hygiene.generated",
-    "suppression", "tag",
+    "suppression", "headcount", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
     "template.footer", "template.images", "template.markdown", "template.plaintext",
     "template",
