@@ -68,7 +68,7 @@ LAYERS = [
     "preflight.published",
     "preflight.reach", "preflight.endpoint", "preflight.behind", "preflight.web",
     "preflight.traffic", "preflight", "clean", "attest",
-    "send.ready", "send.enrol", "send.tally",
+    "send.ready", "send.enrol", "send.tally", "send.warned",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
     "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "intake", "preview", "dossier",
