@@ -266,8 +266,8 @@ def read_rules() -> Iterator[Rule]:
 # What is anybody's comes last: a provider's words mean more than the same words elsewhere, and
 # a wording that was seen more than the build of a sentence.
 _LAST = (
-    "others", "pace", "us", "recipient", "message", "destination", "sentences", "elsewhere", "hints",
-    "codes",
+    "others", "pace", "us", "recipient", "message", "destination",
+    "sentences", "elsewhere", "hints", "codes",
 )  # fmt: skip
 _WORDS = "words"  # words that stand for one another, by the name by which a phrase has them
 
