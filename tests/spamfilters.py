@@ -1,4 +1,5 @@
-"""Real spam filters on loopback: Debian's rspamd and spamd, without network tests."""
+"""Real spam filters on loopback: Debian's rspamd and spamd, without network tests unless rspamd
+is given a resolver."""
 
 import os
 import shutil
@@ -23,7 +24,7 @@ RSPAMD = """\
 options {{
     pidfile = "{home}/rspamd.pid";
     filters = "chartable,dkim,regexp";
-    dns {{ nameserver = ["127.0.0.1:1"]; timeout = 0.05s; retransmits = 1; }}
+    dns {{ nameserver = ["{resolver}"]; timeout = {patience}s; retransmits = 1; }}
 }}
 logging {{ type = "console"; level = "warning"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; bind_socket = "{home}/socket"; count = 1; }}
@@ -37,12 +38,13 @@ def missing(program: str) -> None:
 
 
 @contextmanager
-def rspamd() -> Iterator[tuple[SpamFilter, SpamFilter]]:
-    """One that answers, by TCP and by a Unix socket."""
+def rspamd(resolver: str = "") -> Iterator[tuple[SpamFilter, SpamFilter]]:
+    """One that answers, by TCP and by a Unix socket; it asks this DNS, or none."""
     missing("rspamd")
     with tempfile.TemporaryDirectory(prefix="mailblast-rspamd-") as name:
         home, port = Path(name), _free()
-        (home / "conf").write_text(RSPAMD.format(home=home, port=port))
+        asks = {"resolver": resolver or "127.0.0.1:1", "patience": 2 if resolver else 0.05}
+        (home / "conf").write_text(RSPAMD.format(home=home, port=port, **asks))
         words = ["rspamd", "-f", "-i", "-u", "root", "-g", "root", "-c", str(home / "conf")]
         places = (
             f"DBDIR={home}",

@@ -202,7 +202,7 @@ def test_the_links_last(days, expected):
     assert status("CANSPAM-OPTOUT-30DAYS", DOOR, url_ends=ends) == expected
 
 
-MENU = """<form method=post>
+MENU = """<h1>Unsubscribe</h1><form method=post>
 <label><input type=checkbox name=news> Newsletter</label>
 <input type=checkbox id=o name=offers><label for=o>Offers</label>{}</form>"""
 
@@ -221,7 +221,13 @@ MENU = """<form method=post>
             MENU.format("<label><input type=checkbox>Von allen Listen abmelden</label>"),
             "pass",
         ),
-        ("<select><option>News<option>Offers</select>", "fail"),
+        (MENU.format("<button>Unsubscribe from all</button>"), "pass"),
+        (MENU.format("<input type=submit value='Opt out of everything'>"), "pass"),
+        (MENU.format("<a href=/x>Remove me from all lists</a>"), "pass"),
+        (MENU.format("<a href=/x>See all offers</a><button>Select all</button>"), "fail"),
+        ("<p>Unsubscribe<select><option>News<option>Offers</select>", "fail"),
+        # Nobody here reads that.
+        ("<select><option>Jarida<option>Matoleo</select>", "warn"),
         ("<select><option>News<option>All mail</select>", "pass"),
         ("<label><input type=checkbox> I am sure</label>", "pass"),
     ],
@@ -435,6 +441,28 @@ def test_a_page_without_end(authority, ca_file):
     assert "more than" in str(answers.get)
     assert answers.form == answers.get
     assert [method for method, *_ in site.seen] == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("head", "meta", "charset"),
+    [
+        ("; charset=windows-1251", "", "windows-1251"),
+        ("", '<meta charset="windows-1251">', "windows-1251"),
+        ("", "<meta http-equiv=x content='text/html; charset=windows-1251'>", "cp1251"),
+        ("; charset=no-such", "", "utf-8"),
+    ],
+)
+def test_letters_that_are_not_ours(authority, ca_file, head, meta, charset):
+    """A page is read in its own charset."""
+    choices = "<form method=post><select><option>Новости<option>Отписаться от всех, все"
+    start = HEAD.replace(b"text/html", f"text/html{head}".encode())
+    html = f"<html>{meta}{choices}</select></form>"
+    act = bursts(start + b"\r\n" + html.encode(charset))
+
+    _, answers, _ = rude(authority, ca_file, act)
+
+    assert answers.get.text == html
+    assert status("CANSPAM-OPTOUT-ALL", answers) == "pass"
 
 
 def rude(authority, ca_file, act):

@@ -34,6 +34,7 @@ _UNSEEN = frozenset(("script", "style", "template", "noscript", "title"))
 _NO_QUESTION = frozenset(
     ("hidden", "submit", "button", "reset", "image", "checkbox", "radio", "email")
 )
+_PRESSED = frozenset(("submit", "button", "image"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Landing:
     """`text` is what can be read; `posts` says that a form of it sends by POST, `clear` that
     one sends in clear text; `wall` that a firewall stands in the place of the page; `burden`
     is what it wants beside an address and a choice, "" if nothing; `choices` are the labels of
-    what can be chosen."""
+    what can be chosen, `buttons` the words of what can be pressed."""
 
     text: str
     posts: bool
@@ -49,6 +50,7 @@ class Landing:
     wall: bool
     burden: str
     choices: tuple[str, ...]
+    buttons: tuple[str, ...]
 
 
 @lru_cache(maxsize=4)  # several rules look at the same page
@@ -66,6 +68,7 @@ def read(html: str) -> Landing | Refusal:
         wall=not posts and bool(_WALL.search(html)),
         burden=next(_burdens(root), ""),
         choices=tuple(_choices(root)),
+        buttons=tuple(_buttons(root)),
     )
 
 
@@ -126,3 +129,11 @@ def _choices(root: Element) -> Iterator[str]:
             yield words[:MAX_WORDS]
     for option in root.iter("option"):
         yield _text(option)[:MAX_WORDS]
+
+
+def _buttons(root: Element) -> Iterator[str]:
+    for element in root.iter():
+        if element.tag in ("button", "a"):
+            yield _text(element)[:MAX_WORDS]
+        elif element.tag == "input" and _attribute(element, "type").lower() in _PRESSED:
+            yield (_attribute(element, "value") or _attribute(element, "alt"))[:MAX_WORDS]

@@ -30,6 +30,14 @@ OPT_OUT = _any(
     r"수신\s?거부", r"إلغاء الاشتراك", r"הסר",
 )  # fmt: skip
 
+# Of a choice that ends all mail, and not one list.
+ALL = _any(
+    r"\b(?:all|any|every(?:thing)?|alle[mns]?|sämtliche\w*|tous|toutes?|tod[ao]s?|tutt[eio]|"
+    r"alles|wszystk\w+|alla|allt|kaikki|tümü?|hepsi\w*|všech\w*|všetk\w*|összes|minden\w*|toate|"
+    r"semua)\b",
+    r"全て|すべて|所有|全部|все|всі|όλ(?:α|ες|ους|ων)|모든|모두|전체|جميع|הכל|tất cả|ทั้งหมด",
+)  # fmt: skip
+
 # Words of a link that say nothing of what it does.
 SAYS_NOTHING = re.compile(
     r"\W*(?:click|tap|press)?\W*(?:here|this|this link|link|more|hier|ici|aquí|aqui|qui)?\W*",

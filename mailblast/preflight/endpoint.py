@@ -3,11 +3,13 @@
 Looking comes first, and POST after it, so that what a look has changed can be seen.
 """
 
+import re
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from mailblast import tag
 from mailblast.address import Address
+from mailblast.bounce.charset import decode
 from mailblast.campaign import Campaign
 from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
 from mailblast.errors import Refusal
@@ -18,6 +20,7 @@ from mailblast.preflight.reach import Reach, Unresolved
 from mailblast.smtp.reply import printable
 
 MAX_PAGE = 1_000_000  # octets
+_CHARSET = re.compile(rb"<meta[^>]*charset\s*=\s*[\"']?([\w:.-]{1,40})", re.IGNORECASE)
 
 NO_URL = Refusal("there is no url in [unsubscribe]")
 NO_CANARY = Refusal("the address is not tried without a token to spend: [check] canary")
@@ -100,9 +103,15 @@ async def _answer(url: str, question: Question, reach: Reach) -> Said | Refusal:
 
 
 def _said(got: Response) -> Said:
-    # Whatever the charset says: words are looked for, and a wrong letter hides none of ours.
-    text = got.body.decode("utf-8", "replace")
     leads = (
         printable(got.headers.get("Location", ""))[:200] if got.status // 100 == 3 else ""
     )
-    return Said(got.status, got.headers.get_content_type(), text, leads)
+    return Said(got.status, got.headers.get_content_type(), _text(got), leads)
+
+
+def _text(got: Response) -> str:
+    """The body in the charset that the field says, or the page (HTML §13.2.3.2)."""
+    named = got.headers.get_content_charset("")
+    if not named and (found := _CHARSET.search(got.body, 0, 1024)):
+        named = found[1].decode("ascii")
+    return decode(got.body, named)
