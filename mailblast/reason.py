@@ -119,13 +119,13 @@ def meaning(code: int, status: str, text: str, provider: str = "") -> Meaning:
     """
     book = _book()
     said = _Said.of(code, status, text)
-    numbers = book.phrases.found(said.text)
-    providers = {book.marks[n] for n in numbers if n in book.marks} | {provider}
-    fitting = [book.rules[n] for n in sorted(numbers - book.marks.keys())]
-    fitting = [rule for rule in fitting if rule.fits(said, providers)]
-    words = (rule.meaning for rule in fitting if not rule.hint)
-    hints = (rule.meaning for rule in fitting if rule.hint)
-    found = next(words, None) or book.coded(said, providers - {""}) or next(hints, None)
+    numbers = sorted(book.phrases.found(said.text))
+    providers = {book.marks[n] for n in numbers if n < 0} | {provider}
+    rules = (book.rules[n] for n in numbers if n >= 0)
+    first = next((rule for rule in rules if rule.fits(said, providers)), None)
+    found = first.meaning if first else None
+    if first is None or first.hint:  # hints come after all other words
+        found = book.coded(said, providers - {""}) or found
     if found is not None and not found.generic:
         return found
     plain = book.coded(said, ("",)) or book.by_class(said)

@@ -83,6 +83,15 @@ def test_no_line_of_the_data_is_lost_in_length():
         assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, file.name
 
 
+def test_every_name_for_words_is_used():
+    """A name that no phrase has is dead; one that is nowhere explained fails on reading."""
+    folder = files("mailblast").joinpath("replies")
+    names = tomllib.loads(folder.joinpath("words.toml").read_text(encoding="utf-8"))
+    phrases = "".join(file.read_text(encoding="utf-8") for file in folder.iterdir())
+
+    assert [name for name in names if f"{{{name}}}" not in phrases] == []
+
+
 # --- What providers mean: their own pages, row by row --------------------------------------
 
 SAID = [
@@ -292,6 +301,32 @@ def test_a_reply_is_read_over_its_lines():
 def test_the_telling_words_win(said, reason):
     """Of several words the ones that explain count, in every language that mail speaks."""
     assert read(said).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "host mx.example.net[192.0.2.25] refused to talk to me: 421 later",
+            "network-temporary",
+        ),
+        (
+            "connect to mx.example.net[192.0.2.25]:25: Connection refused",
+            "network-temporary",
+        ),
+        ("550 unknown error (in reply to RCPT TO command)", "other"),
+        (
+            "host mx.example.net said: 550 5.3.0 rejected (in reply to MAIL FROM)",
+            "system-error",
+        ),
+        ("550 Mailbox unavailable or access denied [IP: 192.0.2.1]", "invalid-recipient"),
+        ("The sender of this message, whose mailbox is full, is unknown", "mailbox-full"),
+        ("450 4.2.0 not accepted: come back in five minutes", "network-temporary"),
+    ],
+)
+def test_a_sentence_is_about_its_own_subject(said, reason):
+    """What is said of a connection, or of whom the wrapper names, is not said of us."""
+    assert classify(0, "", said) == reason
 
 
 @pytest.mark.parametrize(
