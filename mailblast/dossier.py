@@ -208,7 +208,9 @@ def _sender(campaign: Campaign | Refusal) -> dict[str, Any] | None:
         "organisation": sender.organisation,
         "postal_address": list(sender.postal_address),
         "unsubscribe": [one for one in (way_out.url, way_out.mailto) if one],
-        "dkim": f"{dkim.selector}._domainkey.{dkim.domain}" if dkim else None,
+        "dkim": ", ".join(f"{k.selector}._domainkey.{k.domain}" for k in dkim.keys)
+        if dkim
+        else None,
         "purpose": campaign.message.purpose,
         "packs": list(campaign.declared.packs),
     }

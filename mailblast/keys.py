@@ -54,22 +54,24 @@ def dkim_named(domain: str, selector: str, algorithm: Algorithm) -> Dkim:
     return Dkim(found[0], found[1], None, algorithm)
 
 
-def dkim_key(campaign: Campaign, workspace: Path) -> tuple[bytes | None, Path | None]:
-    """The private key (PEM) of a campaign, and its path if it was made just now.
+def dkim_keys(campaign: Campaign, workspace: Path) -> tuple[bytes, ...]:
+    """The private keys (PEM) of a campaign, as `Dkim.keys`; none when it is not signed.
 
-    (None, None) when the campaign is not signed.  Raises UserError when there is no key, or
-    when others can read it.
+    Raises UserError when one is not there, or when others can read it.
     """
-    if campaign.dkim is None:
-        return None, None
-    path = key_path(campaign.dkim, workspace)
-    made = None
-    if not path.exists() and campaign.delivery.via == "sandbox":
-        new_dkim_key(
-            campaign.dkim.domain, campaign.dkim.selector, campaign.dkim.algorithm, path
-        )
-        made = path
-    return read_key(path, campaign.dkim), made
+    keys = campaign.dkim.keys if campaign.dkim else ()
+    return tuple(read_key(key_path(key, workspace), key) for key in keys)
+
+
+def practice_keys(campaign: Campaign, workspace: Path) -> tuple[Path, ...]:
+    """Make the keys that a campaign lacks, if it only practises; where they are."""
+    if campaign.dkim is None or campaign.delivery.via != "sandbox":
+        return ()
+    paths = {key_path(key, workspace): key for key in campaign.dkim.keys}
+    made = {path: key for path, key in paths.items() if not path.exists()}
+    for path, key in made.items():
+        new_dkim_key(key.domain, key.selector, key.algorithm, path)
+    return tuple(made)
 
 
 def read_key(path: Path, dkim: Dkim) -> bytes:
@@ -80,13 +82,19 @@ def read_key(path: Path, dkim: Dkim) -> bytes:
     except FileNotFoundError as error:
         raise UserError(
             f"{path}: there is no such DKIM key",
-            f"mailblast keys new {dkim.domain} --selector {dkim.selector}",
+            how_to_make(dkim),
         ) from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     if mode & 0o077:
         raise UserError(f"{path}: others can read this private key", f"chmod 600 {path}")
     return pem
+
+
+def how_to_make(dkim: Dkim) -> str:
+    """The command that makes a key."""
+    usual = "" if dkim.algorithm == "rsa-sha256" else f" --algorithm {dkim.algorithm}"
+    return f"mailblast keys new {dkim.domain} --selector {dkim.selector}{usual}"
 
 
 def new_dkim_key(domain: str, selector: str, algorithm: Algorithm, path: Path) -> PublicKey:

@@ -22,7 +22,7 @@ from mailblast.compose import Due, Message
 from mailblast.content import kept
 from mailblast.errors import Refusal, UserError
 from mailblast.event import Event
-from mailblast.keys import dkim_key, keyring, read_key
+from mailblast.keys import dkim_keys, key_path, keyring, read_key
 from mailblast.ledger import Delivery, Ledger, Run
 from mailblast.pool.workbench import Workbench, compose
 from mailblast.recipients import Recipients, Row, columns_of, open_recipients
@@ -52,18 +52,18 @@ def preview(directory: Path, row: int | None, address: str | None) -> Seen:
         settings.file, email=settings.email, encoding=settings.encoding
     )
     found = _row(recipients, row, address)
-    pem = _key_if_there(campaign, workspace)
+    pems = _keys_if_there(campaign, workspace)
     # Tags that work are made when a run is; these here belong to nobody.
     keys = Keyring(0, {0: secrets.token_bytes(32)})
-    bench = Workbench(campaign, recipients.columns, "preview", keys, pem)
+    bench = Workbench(campaign, recipients.columns, "preview", keys, pems)
     return Seen(found.number, _composed(bench, Due.of(found, time.time())))
 
 
-def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:
+def _keys_if_there(campaign: Campaign, workspace: Path) -> tuple[bytes, ...]:
     try:
-        return dkim_key(campaign, workspace)[0]
+        return dkim_keys(campaign, workspace)
     except UserError:
-        return None  # to look at a draft one needs no key; `send` insists on it
+        return ()  # to look at a draft one needs no key; `send` insists on it
 
 
 def _row(recipients: Recipients, row: int | None, address: str | None) -> Row:
@@ -98,16 +98,14 @@ def again(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> Seen
     """
     campaign = kept(ledger.directory, run.campaign.rpartition("/")[2], run.digest)
     document = RunBook(ledger.directory).get("runs", run.run) or {}
-    pem = None
+    pems: tuple[bytes, ...] = ()
     if campaign.dkim is not None:
         known = document.get("dkim_key")
-        pem = (
-            read_key(Path(known), campaign.dkim)
-            if known
-            else dkim_key(campaign, workspace)[0]
-        )
+        first = Path(known) if known else key_path(campaign.dkim, workspace)
+        paths = (first, *(key_path(key, workspace) for key in campaign.dkim.keys[1:]))
+        pems = tuple(map(read_key, paths, campaign.dkim.keys))
     columns = columns_of(run.header, campaign.recipients.email)
-    bench = Workbench(campaign, columns, run.run, keyring(ledger), pem)
+    bench = Workbench(campaign, columns, run.run, keyring(ledger), pems)
     message = _composed(bench, as_due(delivery, time.time()))
     proven = None if delivery.digest is None else message.digest == delivery.digest
     return Seen(delivery.row, message, proven)

@@ -5,6 +5,9 @@ second.  Verifying is done with dkimpy: what two who never spoke agree on is rig
 
     a=rsa-sha256 (or ed25519-sha256)     c=relaxed/simple     no l=, no x=
 
+With a second key there are two signatures, each by itself: that with RSA on top, for whoever
+looks at one alone.
+
 `simple` for the body, for we send exactly what we sign.  The fields a forger would like to
 add a second time are listed once more than they are present, so that an added one breaks
 the signature (RFC 6376 §8.15).  RSASSA-PKCS1-v1_5 and Ed25519 are deterministic: the same
@@ -14,6 +17,7 @@ message signed again is the same to the byte.
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -38,10 +42,20 @@ SIGNED = (
     "list-owner", "list-post", "list-subscribe", "cfbl-address", "cfbl-feedback-id",
 )  # fmt: skip
 
+MOST_SIGNATURES = 2  # that we put on a message
 RSA_BITS = 2048  # RFC 8301 §3.2: signers SHOULD use at least 2048 bits
 MIN_RSA_BITS = 1024  # …and MUST NOT use fewer than 1024
 _PADDING = padding.PKCS1v15()
 _SHA256 = hashes.SHA256()
+
+
+class Hashed(NamedTuple):
+    """What every signature of a message is about: the names of its fields in lower case, the
+    fields as they are hashed, and the SHA-256 of the body in base64."""
+
+    names: tuple[str, ...]
+    fields: bytes
+    body: bytes
 
 
 class Unsigned(NamedTuple):
@@ -98,29 +112,32 @@ class Signer:
         `body` has CRLF line ends, the last of them exactly one; `at` is in seconds since
         1970.
         """
-        return self.complete(self.prepare(fields, body, at))
+        return self.complete(self.prepare(hashed(fields, body), at))
 
-    def prepare(self, fields: Fields, body: bytes, at: int) -> Unsigned:
+    def prepare(self, message: Hashed, at: int) -> Unsigned:
         """All of `sign` but the signature itself, which takes longer than all the rest.
 
         Of many messages, what is written before and after it then runs undisturbed: each
         signature drives all else out of the processor's caches.
         """
-        field = self._field(tuple(name.lower() for name, _ in fields), body, at)
-        return Unsigned(field, _hashed(fields) + _relaxed("dkim-signature", field))
+        field = self._field(message, at)
+        return Unsigned(field, message.fields + _relaxed("dkim-signature", field))
 
     def complete(self, unsigned: Unsigned) -> bytes:
         """The DKIM-Signature field, signed."""
         mark = self._raw_signature(unsigned.hashed)
         return b"DKIM-Signature:%b%b\r\n" % (unsigned.field, _folded(_base64(mark)))
 
-    def _field(self, names: tuple[str, ...], body: bytes, at: int) -> bytes:
-        digest = base64.b64encode(hashlib.sha256(body).digest())
+    def _field(self, message: Hashed, at: int) -> bytes:
         head = (
             f" v=1; a={self.algorithm}; c=relaxed/simple; d={self.domain};\r\n"
             f" s={self.selector}; t={at};\r\n h="
         )
-        return b"%b%b;\r\n bh=%b;\r\n b=" % (head.encode(), _listed(names), digest)
+        return b"%b%b;\r\n bh=%b;\r\n b=" % (
+            head.encode(),
+            _listed(message.names),
+            message.body,
+        )
 
     def _raw_signature(self, data: bytes) -> bytes:
         if isinstance(self._key, rsa.RSAPrivateKey):
@@ -144,6 +161,13 @@ def _load(
             raise UserError(f"the DKIM key has {key.key_size} bits; {RSA_BITS} are usual")
         return key
     raise UserError(f"the DKIM key is not one for {algorithm}")
+
+
+def hashed(fields: Fields, body: bytes) -> Hashed:
+    """A message as `Signer.sign` gets it, made ready for one signature or several."""
+    names = tuple(name.lower() for name, _ in fields)
+    digest = base64.b64encode(hashlib.sha256(body).digest())
+    return Hashed(names, _hashed(fields), digest)
 
 
 @lru_cache(maxsize=64)  # most fields are the same in every message
@@ -225,17 +249,18 @@ def _half(key: rsa.RSAPublicKey | ed25519.Ed25519PublicKey) -> PublicHalf:
 
 
 def verify(message: bytes, name: str, record: str) -> bool:
-    """Whether the topmost signature holds, if the DNS has `record` at `name`."""
+    """Whether a signature holds that names this key, if the DNS has `record` at `name`."""
 
     def lookup(asked: bytes | str, timeout: float = 0) -> bytes | None:  # noqa: ARG001
         text = asked.decode("ascii") if isinstance(asked, bytes) else asked
         return record.encode() if text.rstrip(".").lower() == name.lower() else None
 
     kind = _Ed25519 if _tags(record).get("k") == "ed25519" else dkim.DKIM
-    try:
-        return bool(kind(message).verify(dnsfunc=lookup))
-    except (dkim.DKIMException, ValueError, KeyError, IndexError):
-        return False
+    for number in range(MOST_SIGNATURES):
+        with suppress(dkim.DKIMException, ValueError, KeyError, IndexError):
+            if kind(message).verify(idx=number, dnsfunc=lookup):
+                return True
+    return False
 
 
 def _tags(record: str) -> dict[str, str]:

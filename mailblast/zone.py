@@ -155,29 +155,34 @@ def _with(text: str, terms: list[str]) -> str:
 
 
 def _dkim(facts: Facts) -> Iterator[Entry]:
-    key, what = facts.campaign.dkim, "DKIM"
-    if key is None:
+    keys, what = facts.campaign.dkim, "DKIM"
+    if keys is None:
         return
-    name = f"{key.selector}._domainkey.{key.domain}"
-    try:
-        own = facts.of(OwnKey)
-    except NotGathered as missing:
-        yield Entry(what, name, "TXT", note=str(missing))
-        return
-    try:
-        found = facts.of(DkimKey).found
-    except NotGathered as missing:
-        yield Entry(what, name, "TXT", added=(own.record,), unknown=str(missing))
-        return
+    for number, key in enumerate(keys.keys):
+        name = f"{key.selector}._domainkey.{key.domain}"
+        try:
+            own = facts.of(OwnKey).each[number]
+        except NotGathered as missing:
+            yield Entry(what, name, "TXT", note=str(missing))
+            continue
+        try:
+            found = facts.of(DkimKey).each[number].found
+        except NotGathered as missing:
+            yield Entry(what, name, "TXT", added=(own.record,), unknown=str(missing))
+            continue
+        yield _key(name, own, found)
+
+
+def _key(name: str, own: OwnKey, found: Lookup[str]) -> Entry:
+    what = "DKIM"
     if found.failure and found.failure.transient:
         unknown = str(found.failure)
-        yield Entry(what, name, "TXT", added=(own.record,), unknown=unknown)
-        return
+        return Entry(what, name, "TXT", added=(own.record,), unknown=unknown)
     good = [text for text in found.records if _is_ours(text, own)]
     kept = tuple(good[:1])
     removed = tuple(text for text in found.records if text not in kept)
     added = () if kept else (own.record,)
-    yield Entry(what, name, "TXT", kept, removed, added)
+    return Entry(what, name, "TXT", kept, removed, added)
 
 
 def _is_ours(text: str, own: OwnKey) -> bool:

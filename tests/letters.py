@@ -1,5 +1,6 @@
 """Campaigns for the tests of what makes messages: written to disk, then loaded."""
 
+from collections.abc import Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import cache
@@ -68,12 +69,18 @@ def columns(*names: str) -> Columns:
 
 
 def composer(
-    of: Campaign, *names: str, signed: bool = True, run: str = "letter-1"
+    of: Campaign,
+    *names: str,
+    signed: bool = True,
+    run: str = "letter-1",
+    by: Sequence[Signer] = (),
 ) -> Composer:
-    """A composer for a list with these columns behind `email`; `name` if none is given."""
-    return Composer(
-        of, columns(*(names or ("name",))), run, KEYRING, signer() if signed else None
-    )
+    """A composer for a list with these columns behind `email`; `name` if none is given.
+
+    Signed by the usual key, or by others.
+    """
+    signers = (by or (signer(),)) if signed else ()
+    return Composer(of, columns(*(names or ("name",))), run, KEYRING, signers)
 
 
 def due(

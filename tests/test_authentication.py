@@ -328,6 +328,10 @@ def test_not_ed25519_alone():
 
     assert says(rule, facts(signing(campaign())), pack).status == "pass"
     assert says(rule, facts(signing(campaign(), "ed25519-sha256")), pack).status == "fail"
+    made = signing(campaign())
+    beside = Dkim("shop.example", "mb2", None, "ed25519-sha256")
+    twice = replace(made, dkim=replace(made.dkim, second=beside))
+    assert says(rule, facts(twice), pack).status == "pass"
     assert says(rule, facts(campaign()), pack).status == "skip"
 
 

@@ -150,6 +150,33 @@ def test_what_is_published_wrong_is_changed(tmp_path):
 
 
 @needs_nameservers
+def test_two_keys(tmp_path):
+    """Both are judged, each for itself; `dns` has the record of each."""
+    first = campaign(tmp_path, "127.0.0.1:1")
+    path = tmp_path / ".mailblast/keys/shop.example.mb2.pem"
+    second = new_dkim_key("shop.example", "mb2", "ed25519-sha256", path).record
+    toml = tmp_path / "letter/campaign.toml"
+    both = f'{DKIM}ed25519_selector = "mb2"\n'
+    lacking = zones(first)
+    with Nameservers(lacking) as dns:
+        toml.write_text(settings(dns.resolver, more=both))
+        seen = found(tmp_path, status=4)
+        assert [seen[rule][0] for rule in ("DKIM-KEY", "BULK-DKIM")] == ["fail", "fail"]
+        assert "mb2._domainkey.shop.example" in seen["BULK-DKIM"][1]
+        shown = ok(tmp_path, "dns", "letter").out
+        assert f'+ mb2._domainkey.shop.example. IN TXT "{second}"' in shown
+        assert "+ mb1._domainkey" not in shown
+    complete = {**lacking}
+    complete["shop.example"] += f"mb2._domainkey TXT {strings(second)}\n"
+    with Nameservers(complete) as dns:
+        toml.write_text(settings(dns.resolver, more=both))
+        seen = found(tmp_path)
+        rules = ("DKIM-KEY", "BULK-DKIM", "CANSPAM-HEADER-TRUE")
+        assert [seen[rule][0] for rule in rules] == ["pass", "pass", "pass"]
+        assert "All that is needed is published." in ok(tmp_path, "dns", "letter").out
+
+
+@needs_nameservers
 def test_signatures_of_the_zone_that_are_wrong(tmp_path):
     """Receivers that validate see nothing at all: DNSSEC bogus fails."""
     key = campaign(tmp_path, "127.0.0.1:1")

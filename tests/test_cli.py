@@ -526,6 +526,45 @@ def test_keys_new(tmp_path: Path, algorithm: str) -> None:
     assert path.read_bytes() == key
 
 
+def test_two_keys(tmp_path: Path) -> None:
+    """With ed25519_selector each message is signed twice; what was sent is made again with both;
+    without the second key nothing leaves, and the hint is the command that makes it."""
+    out = '[delivery]\nvia = "maildir"\nmaildir = "../out"\n'
+    home = letter(tmp_path, "ann@inbox.example,Ann\n", delivery=out)
+    with (home / "campaign.toml").open("a") as file:
+        file.write('[dkim]\nselector = "mb1"\ned25519_selector = "mb2"\n')
+    first = ok(tmp_path, "keys", "new", "shop.example").out
+    lacking = ok(tmp_path, "send", "letter", "--yes", status=1).err
+    command = "keys new shop.example --selector mb2 --algorithm ed25519-sha256"
+    assert f"mailblast {command}" in lacking
+    second = ok(tmp_path, *command.split()).out
+    planned = ok(tmp_path, "send", "letter", "--yes").out
+
+    assert "rsa-sha256, mb1._domainkey.shop.example" in planned
+    assert "ed25519-sha256, mb2._domainkey.shop.example" in planned
+    (sent,) = (path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    shown = ok(tmp_path, "show", "ann@inbox.example", "--raw")
+    assert "their SHA-256 is the ledger's" in shown.err
+    assert shown.raw.replace(b"\r\n", b"\n") in sent.read_bytes().replace(b"\r\n", b"\n")
+    for selector, said in (("mb1", first), ("mb2", second)):
+        name = f"{selector}._domainkey.shop.example"
+        record = "".join(re.findall(r'"([^"]*)"', said))
+        assert verify(shown.raw, name, record)
+        assert not verify(shown.raw.replace(b"Dear", b"Dead"), name, record)
+
+
+def test_practice_makes_both_keys(tmp_path: Path) -> None:
+    """The practice Internet asks no DNS, so what is lacking is made."""
+    home = letter(tmp_path, "ann@inbox.example,Ann\n")
+    with (home / "campaign.toml").open("a") as file:
+        file.write('[dkim]\nselector = "mb1"\ned25519_selector = "mb2"\n')
+    planned = ok(tmp_path, "send", "letter", "--yes").out
+
+    assert "a practice key was made: shop.example.mb1.pem" in planned
+    assert "a practice key was made: shop.example.mb2.pem" in planned
+    assert ok(tmp_path, "preview", "letter", "--raw").raw.count(b"DKIM-Signature:") == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [("../../../x",), ("a b",), ("",), ("shop.example", "--selector", "../../y"),

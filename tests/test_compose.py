@@ -26,7 +26,7 @@ from letters import (
 from mailblast import tag
 from mailblast.compose import Composer
 from mailblast.errors import Problems, Refusal, UserError
-from mailblast.signing import verify
+from mailblast.signing import Signer, new_key, verify
 
 HTML = "<html><body><p>Hi {{ name }}</p></body></html>"
 TEXT = "Hi {{ name }}\n"
@@ -210,7 +210,7 @@ def test_both_parts_show_the_address_and_the_way_out(simple):
 def test_a_column_may_not_pass_for_the_senders_own(simple):
     """A customer's postal address is not ours."""
     with pytest.raises(UserError, match='a column is called "postal_address"'):
-        Composer(simple._campaign, columns("postal_address"), "r", KEYRING, None)
+        Composer(simple._campaign, columns("postal_address"), "r", KEYRING, ())
 
 
 def test_the_lists_organisation_goes_before_the_senders(tmp_path):
@@ -263,6 +263,27 @@ def test_hundreds_are_verified_by_dkimpy(simple):
     for number in range(600):
         message = composed(simple, "Jo" * (number % 300), delivery=number)
         assert verify(message.content, signer().name, signer().record()), number
+
+
+def test_two_signatures(tmp_path):
+    """Each verifies by itself, whatever becomes of the other; that with RSA is on top; and
+    without a second key not a byte is another."""
+    made = campaign(tmp_path, message_txt=TEXT)
+    beside = Signer(new_key("ed25519-sha256"), "example.com", "mb2", "ed25519-sha256")
+    once = composed(composer(made), "Jo").content
+    twice = composed(composer(made, by=(signer(), beside)), "Jo").content
+
+    head, _, rest = twice.partition(b"\r\nDate:")
+    assert re.findall(rb" a=([a-z0-9-]+);", head) == [b"rsa-sha256", b"ed25519-sha256"]
+    assert once.partition(b"\r\nDate:")[2] == rest
+    assert head.startswith(once.partition(b"\r\nDate:")[0] + b"\r\nDKIM-Signature:")
+    for one, other in ((signer(), beside), (beside, signer())):
+        assert verify(twice, one.name, one.record())
+        assert not verify(twice, one.name, other.record())
+        assert not verify(twice.replace(b"Jo", b"Joe"), one.name, one.record())
+    without = twice.replace(b" a=rsa-sha256;", b" a=rsa-sha512;")
+    assert verify(without, beside.name, beside.record())
+    assert not verify(without, signer().name, signer().record())
 
 
 # Invariants over whatever may be in a cell.

@@ -114,6 +114,11 @@ def test_list_elsewhere_is_content(campaign: Path) -> None:
         ("news@", "letters@", ["[sender] from changed"]),
         ("Hello", "Goodbye", ["[message] subject changed"]),
         ('"mb1"', '"mb2"', ["[dkim] selector changed"]),
+        (
+            "[dkim]",
+            '[dkim]\ned25519_selector = "mb2"',
+            ["[dkim] ed25519_selector was added"],
+        ),
         ("[dkim]", 'purpose = "transactional"\n[dkim]', ["[message] purpose changed"]),
         ("[dkim]", '[message.headers]\nX-A = "1"\n[dkim]', ["[message.headers] changed"]),
         (
@@ -194,6 +199,11 @@ def test_unreadable_file(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     )
     with pytest.raises(UserError, match=r"message\.html cannot be read"):
         manifest_of(found)
+
+
+def test_a_run_that_is_older_than_a_setting(campaign: Path) -> None:
+    """A setting that is younger than runs under way, and not given, changes none of them."""
+    assert "[dkim] ed25519_selector" not in manifest_of(read(campaign)).entries
 
 
 def test_every_key_is_content_or_not() -> None:

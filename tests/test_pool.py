@@ -22,7 +22,7 @@ DOUBLING = (
 
 def bench(tmp_path, text):
     found = campaign(tmp_path, message_txt=text)
-    return Workbench(found, COLUMNS, "run", KEYRING, None)
+    return Workbench(found, COLUMNS, "run", KEYRING)
 
 
 def test_workers_make_the_same_bytes(tmp_path):

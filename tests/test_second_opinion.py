@@ -9,7 +9,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from commands import SETTINGS, letter, ok, run
@@ -37,6 +37,7 @@ class Sender(NamedTuple):
     dmarc: str
     rules: dict[str, str]
     symbols: set[str]
+    beside: str = ""  # the selector of a second key, with Ed25519
 
 
 GOOD = {"BULK-SPF": "pass", "BULK-DKIM": "pass", "BULK-ALIGN": "pass", "BULK-DMARC": "pass"}
@@ -79,6 +80,14 @@ SENDERS = {
         {**GOOD, "BULK-SPF": "fail"},
         {"R_SPF_SOFTFAIL", "R_DKIM_ALLOW", *ONE},
     ),
+    "twice": Sender(
+        SPF,
+        "",
+        DMARC,
+        GOOD,
+        {"R_SPF_ALLOW", "R_DKIM_ALLOW", "DMARC_POLICY_ALLOW"},
+        beside="mb2",
+    ),
     "silent": Sender(
         SPF,
         "",
@@ -113,6 +122,10 @@ def prepared(workspace: Path, name: str) -> str:
     else:
         key = sender.key or f"TXT {strings(record)}"
     records = [sender.spf, "@ MX 10 mail", f"mail A {IP}", f"mb1._domainkey {key}"]
+    if selector := sender.beside:
+        path = path.with_name(f"{domain}.{selector}.pem")
+        second = new_dkim_key(domain, selector, "ed25519-sha256", path).record
+        records.append(f"{selector}._domainkey TXT {strings(second)}")
     return "\n".join([*records, sender.dmarc.format(domain=domain), ""])
 
 
@@ -121,11 +134,13 @@ def settings(name: str, resolver: str) -> str:
         "[check]\ndns = false\n", f'[check]\nsending_addresses = ["{IP}"]\n'
     ).replace("shop.example", f"{name}.example")
     delivery = f'[delivery]\nvia = "direct"\nehlo = "mail.{name}.example"\n'
-    return f'{base}[dkim]\nselector = "mb1"\n{delivery}resolver = "{resolver}"\n'
+    beside = SENDERS[name].beside
+    second = f'ed25519_selector = "{beside}"\n' if beside else ""
+    return f'{base}[dkim]\nselector = "mb1"\n{second}{delivery}resolver = "{resolver}"\n'
 
 
-def symbols(where: SpamFilter, name: str, content: bytes) -> set[str]:
-    """What rspamd makes of a message that came from our address."""
+def symbols(where: SpamFilter, name: str, content: bytes) -> dict[str, Any]:
+    """What rspamd makes of a message that came from our address, by the names of its symbols."""
     headers = {
         "IP": IP,
         "Helo": f"mail.{name}.example",
@@ -137,7 +152,8 @@ def symbols(where: SpamFilter, name: str, content: bytes) -> set[str]:
         f"http://{where.host}:{where.port}/checkv2", content, headers
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
-        return set(json.loads(answer.read())["symbols"])
+        found: dict[str, Any] = json.loads(answer.read())["symbols"]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +185,6 @@ def test_both_say_the_same(world: tuple[Path, SpamFilter], name: str) -> None:
     seen = symbols(where, name, message)
     families = ("R_SPF_", "R_DKIM_", "DMARC_")
     assert {one for one in seen if one.startswith(families)} == sender.symbols
+    if sender.beside:
+        keys = {f"{name}.example:s={selector}" for selector in ("mb1", sender.beside)}
+        assert set(seen["R_DKIM_ALLOW"]["options"]) == keys

@@ -248,6 +248,14 @@ def test_plain_password_is_explained(campaign: Path) -> None:
         ('[breaker]\nhard = "5"', 'hard must be a share as "5 %"'),
         ('[dkim]\nselector = "m_1"', "selector must be letters"),
         ('[dkim]\nselector = "m"\ndomain = "example.net"', "does not go with example.com"),
+        (
+            '[dkim]\nselector = "m"\ned25519_selector = "m"',
+            "ed25519_selector is m, as selector is; each key has a selector of its own",
+        ),
+        (
+            '[dkim]\nselector = "m"\nalgorithm = "ed25519-sha256"\ned25519_selector = "e"',
+            "stands beside one with RSA",
+        ),
         ('[dkim]\nselector = "m"\ndomain = "com"', "domain must be a domain"),
         (
             '[dkim]\nselector = "m"\ndomain = "notexample.com"',

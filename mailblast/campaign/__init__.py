@@ -27,7 +27,7 @@ from mailblast.campaign.checks import consistency
 from mailblast.campaign.declared import ATTEST, Attestation, Declared
 from mailblast.campaign.forms import SecretSource
 from mailblast.campaign.imap import Imap
-from mailblast.campaign.keys import HEADERS
+from mailblast.campaign.keys import ED25519, HEADERS
 from mailblast.campaign.limits import Limits, Rate, Thresholds, Warmup
 from mailblast.campaign.providers import (
     Profile,
@@ -128,12 +128,19 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class Dkim:
-    """Who signs; `key` None is <workspace>/.mailblast/keys/<domain>.<selector>.pem."""
+    """Who signs; `key` None is <workspace>/.mailblast/keys/<domain>.<selector>.pem; `second`
+    is the Ed25519 key of a second signature (RFC 8463)."""
 
     domain: str
     selector: str
     key: Path | None
     algorithm: Literal["rsa-sha256", "ed25519-sha256"]
+    second: "Dkim | None" = None
+
+    @property
+    def keys(self) -> tuple["Dkim", ...]:
+        """Each key that signs."""
+        return (self, self.second) if self.second else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +338,13 @@ def _unsubscribe(settings: Settings) -> Unsubscribe:
 def _dkim(settings: Settings, domain: str) -> Dkim | None:
     if "dkim" not in settings.tables:
         return None
+    domain, beside = settings.get("dkim", "domain") or domain, settings.get(*ED25519)
     return Dkim(
-        settings.get("dkim", "domain") or domain,
+        domain,
         settings.get("dkim", "selector"),
         settings.path("dkim", "key"),
         settings.get("dkim", "algorithm"),
+        Dkim(domain, beside, None, "ed25519-sha256") if beside else None,
     )
 
 

@@ -7,6 +7,7 @@ from, and says what to write.
 import ipaddress
 from collections.abc import Iterator
 
+from mailblast.campaign.keys import ED25519
 from mailblast.campaign.settings import CAMPAIGN_FILE, WORKSPACE_FILE, Settings
 from mailblast.errors import Problem
 
@@ -32,6 +33,7 @@ def consistency(settings: Settings) -> Iterator[Problem]:
     if "dkim" in settings.tables:
         yield from _needed(settings, "dkim", "selector")
         yield from _alignment(settings)
+        yield from _second_key(settings)
 
 
 def _needed(settings: Settings, table: str, name: str) -> Iterator[Problem]:
@@ -103,4 +105,23 @@ def _alignment(settings: Settings) -> Iterator[Problem]:
             settings.where("dkim", "domain"),
             f"[dkim] domain {domain} does not go with {sender} in [sender] from",
             f'write domain = "{sender}", or leave it out: DMARC fails otherwise',
+        )
+
+
+def _second_key(settings: Settings) -> Iterator[Problem]:
+    """It stands beside one with RSA, under a name of its own (RFC 8463 §3)."""
+    beside = settings.get(*ED25519)
+    if not beside:
+        return
+    if settings.get("dkim", "algorithm") != "rsa-sha256":
+        yield Problem(
+            settings.where("dkim", "algorithm"),
+            "a second signature with Ed25519 stands beside one with RSA",
+            'write algorithm = "rsa-sha256", or take ed25519_selector out',
+        )
+    if beside == settings.get("dkim", "selector"):
+        yield Problem(
+            settings.where(*ED25519),
+            f"[dkim] ed25519_selector is {beside}, as selector is",
+            "each key has a selector of its own",
         )

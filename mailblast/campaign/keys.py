@@ -7,9 +7,10 @@ name, and docs/campaign.md, which a test holds against it.  `*` stands for any n
 from mailblast.campaign import declared, forms, ip, limits
 from mailblast.campaign.forms import Key, choice, whole
 
-__all__ = ["DESTINATIONS", "HEADERS", "KEYS", "Key"]
+__all__ = ["DESTINATIONS", "ED25519", "HEADERS", "KEYS", "Key"]
 
 HEADERS = "message.headers"  # a table whose keys are names of headers
+ED25519 = ("dkim", "ed25519_selector")
 DESTINATIONS = "throttle.destinations"  # a table of tables, one a destination
 
 
@@ -160,6 +161,13 @@ KEYS = (
         choice("rsa-sha256", "ed25519-sha256"),
         "Some receivers cannot verify Ed25519 (RFC 8463).",
         "rsa-sha256",
+    ),
+    Key(
+        *ED25519,
+        forms.SELECTOR,
+        "The selector of a second key, with which each message is signed a second time, for "
+        "those who verify Ed25519. It lies in .mailblast/keys/DOMAIN.SELECTOR.pem.",
+        otherwise="one signature",
     ),
     Key(
         "delivery",

@@ -63,9 +63,12 @@ def manifest_of(campaign: Campaign) -> Manifest:
 
 def settings_of(campaign: Campaign) -> Mapping[str, str]:
     """The SHA-256, in hex, of each setting that a message is made from, by its name."""
+    taken = {name: take(campaign) for name, take in SETTINGS.items()}
     return {
-        name: _digest(json.dumps(take(campaign)).encode())
-        for name, take in SETTINGS.items()
+        name: _digest(json.dumps(found).encode())
+        for name, found in taken.items()
+        # Younger than runs that are under way, which it must not change by being absent.
+        if found or name != _SECOND_KEY
     }
 
 
@@ -156,6 +159,8 @@ def _mailbox(mailbox: Mailbox | None) -> tuple[str, str]:
     return (mailbox.name, mailbox.address.mailbox) if mailbox else ("", "")
 
 
+_SECOND_KEY = "[dkim] ed25519_selector"
+
 # Every setting that a message is made from.
 SETTINGS: Mapping[str, Callable[[Campaign], object]] = {
     "[sender] from": lambda c: _mailbox(c.sender.mailbox),
@@ -176,4 +181,5 @@ SETTINGS: Mapping[str, Callable[[Campaign], object]] = {
     "[dkim] domain": lambda c: c.dkim.domain if c.dkim else "",
     "[dkim] selector": lambda c: c.dkim.selector if c.dkim else "",
     "[dkim] algorithm": lambda c: c.dkim.algorithm if c.dkim else "",
+    _SECOND_KEY: lambda c: c.dkim.second.selector if c.dkim and c.dkim.second else "",
 }

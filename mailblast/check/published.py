@@ -4,7 +4,7 @@ Each group is found out by an `Asking`, which `preflight` has answered.  `ASKING
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,10 +42,16 @@ class Spf:
 
 @dataclass(frozen=True, slots=True)
 class DkimKey:
-    """What stands in the DNS under the name of the key that signs."""
+    """What stands in the DNS under the name of the key that signs, and of the second one."""
 
     name: str
     found: Lookup[str]
+    second: "DkimKey | None" = None
+
+    @property
+    def each(self) -> tuple["DkimKey", ...]:
+        """For each key that signs."""
+        return (self, self.second) if self.second else (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +138,10 @@ def _spf(campaign: Campaign) -> Asking[Spf]:
 def _dkim(campaign: Campaign) -> Asking[DkimKey | None]:
     if campaign.dkim is None:
         return None
-    name = f"{campaign.dkim.selector}._domainkey.{campaign.dkim.domain}"
-    return DkimKey(name, (yield from one("TXT", name)))
+    names = [f"{key.selector}._domainkey.{key.domain}" for key in campaign.dkim.keys]
+    answers = yield tuple(Question("TXT", name) for name in names)
+    first, *others = map(DkimKey, names, answers)
+    return replace(first, second=others[0]) if others else first
 
 
 def _dmarc(campaign: Campaign) -> Asking[Dmarc]:

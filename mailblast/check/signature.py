@@ -18,19 +18,30 @@ MAX_RSA_BITS = 4096  # larger ones some verifiers refuse, and a record gets too 
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """The public half of the private key that signs, and the record that publishes it."""
+    """The public half of the private key that signs, and the record that publishes it; and
+    those of the second one."""
 
     public: PublicHalf
     record: str
+    second: "OwnKey | None" = None
+
+    @property
+    def each(self) -> tuple["OwnKey", ...]:
+        """Of each key that signs."""
+        return (self, self.second) if self.second else (self,)
 
 
 def signed(facts: Facts) -> Iterator[Verdict]:
-    """BULK-DKIM: the signature of a composed message verifies with the published key."""
-    key = facts.campaign.dkim
-    if key is None:
+    """BULK-DKIM: each signature of a composed message verifies with its published key."""
+    keys = facts.campaign.dkim
+    if keys is None:
         yield _by_another(facts)
         return
-    found = facts.of(DkimKey)
+    for key, found in zip(keys.keys, facts.of(DkimKey).each, strict=True):
+        yield from _signed_with(facts, key, found)
+
+
+def _signed_with(facts: Facts, key: Dkim, found: DkimKey) -> Iterator[Verdict]:
     if found.found.failure and found.found.failure.transient:
         yield unanswered(found.name, found.found.failure, **_named(key))
         return
@@ -66,11 +77,17 @@ def _by_another(facts: Facts) -> Verdict:
 
 def published(facts: Facts) -> Iterator[Verdict]:
     """DKIM-KEY: one record, a key that is long enough, not revoked, and ours."""
-    key = facts.campaign.dkim
-    if key is None:
+    keys = facts.campaign.dkim
+    if keys is None:
         yield skipped("mailblast does not sign: there is no [dkim]")
         return
-    found = facts.of(DkimKey)
+    for number, (key, found) in enumerate(
+        zip(keys.keys, facts.of(DkimKey).each, strict=True)
+    ):
+        yield from _published(facts, number, key, found)
+
+
+def _published(facts: Facts, number: int, key: Dkim, found: DkimKey) -> Iterator[Verdict]:
     texts = found.found.records
     if found.found.failure and found.found.failure.transient:
         yield unanswered(found.name, found.found.failure, name=found.name)
@@ -81,10 +98,11 @@ def published(facts: Facts) -> Iterator[Verdict]:
         problem = f"there are {len(texts)} records, and which one counts is open"
         yield failed(" | ".join(texts), name=found.name, problem=problem)
     else:
-        yield from _judged(facts, key, found.name, texts[0])
+        yield from _judged(facts, number, key, texts[0])
 
 
-def _judged(facts: Facts, key: Dkim, name: str, text: str) -> Iterator[Verdict]:
+def _judged(facts: Facts, number: int, key: Dkim, text: str) -> Iterator[Verdict]:
+    name = f"{key.selector}._domainkey.{key.domain}"
     record = parse(text)
     if isinstance(record, Refusal):
         yield failed(text, name=name, problem=str(record))
@@ -101,7 +119,7 @@ def _judged(facts: Facts, key: Dkim, name: str, text: str) -> Iterator[Verdict]:
         problem = "t=y: verifiers treat the mail as unsigned"
         worst.append(warned(text, name=name, problem=problem))
     yield from worst
-    if public != facts.of(OwnKey).public:
+    if public != facts.of(OwnKey).each[number].public:
         problem = "the published key is not the other half of the private key"
         yield failed(text, name=name, problem=problem)
     elif not worst:
@@ -138,6 +156,8 @@ def everywhere(facts: Facts) -> Verdict:
     if key is None:
         return skipped("mailblast does not sign: there is no [dkim]")
     seen = f'[dkim] algorithm = "{key.algorithm}"'
+    if key.second:
+        seen += f", and a second signature with {key.second.algorithm}"
     return passed(seen) if key.algorithm == "rsa-sha256" else failed(seen)
 
 

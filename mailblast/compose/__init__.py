@@ -8,7 +8,7 @@ year later, it is the same to the byte.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
 from mailblast.errors import Refusal
 from mailblast.recipients import Columns, Row
-from mailblast.signing import Fields, Signer, Unsigned
+from mailblast.signing import Fields, Signer, Unsigned, hashed
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
 
@@ -76,13 +76,13 @@ class _Tags:
 
 
 class _Draft(NamedTuple):
-    """A message, written and not yet signed; `unsigned` is None when it will not be."""
+    """A message, written and not yet signed; `unsigned` are its signatures to be."""
 
     due: Due
     tags: _Tags
     header: bytes
     body: bytes
-    unsigned: Unsigned | None
+    unsigned: tuple[Unsigned, ...]
 
 
 class Composer:
@@ -94,10 +94,11 @@ class Composer:
         columns: Columns,
         run: str,
         keyring: Keyring,
-        signer: Signer | None,
+        signers: Sequence[Signer],
     ) -> None:
         """Compile all that is the same for every recipient.
 
+        Of several `signers` each signs, and the signature of the first is on top.
         Raises TemplateError (or another UserError) for what the campaign's own files are at
         fault for: a template, an image or an attachment that is the same for all.
         """
@@ -106,7 +107,7 @@ class Composer:
         self._columns = columns.names
         self._run = run
         self._keyring = keyring
-        self._signer = signer
+        self._signers = tuple(signers)
         self._files = Files(campaign.directory, _kept(campaign))
         self._template = template.compile(sources(campaign))
         self._header = Header(campaign)
@@ -140,14 +141,17 @@ class Composer:
         if isinstance(written, Refusal):
             return written
         header, body = written
-        signer, at = self._signer, int(due.dated)
-        unsigned = signer.prepare(header, body, at) if signer else None
+        unsigned: tuple[Unsigned, ...] = ()
+        if self._signers:
+            ready, at = hashed(header, body), int(due.dated)
+            unsigned = tuple(signer.prepare(ready, at) for signer in self._signers)
         return _Draft(due, tags, header_lines(header), body, unsigned)
 
     def _signature(self, draft: _Draft | Refusal) -> bytes:
-        if self._signer is None or isinstance(draft, Refusal) or draft.unsigned is None:
+        if isinstance(draft, Refusal):
             return b""
-        return self._signer.complete(draft.unsigned)
+        pairs = zip(self._signers, draft.unsigned, strict=True)
+        return b"".join(signer.complete(unsigned) for signer, unsigned in pairs)
 
     def check(self, due: Due) -> Refusal | None:
         """Why a row cannot be mailed, if it cannot: everything but the signature is made.

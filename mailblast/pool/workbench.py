@@ -31,18 +31,20 @@ class Workbench:
     columns: Columns
     run: str
     keyring: Keyring
-    dkim_key: bytes | None  # PEM
+    dkim_keys: tuple[bytes, ...] = ()  # PEM, as `Dkim.keys`; none where nothing is signed
+
+    def signers(self) -> tuple[Signer, ...]:
+        """Whoever signs, with the keys at hand.  Raises UserError for a key that is none."""
+        if self.campaign.dkim is None or not self.dkim_keys:
+            return ()
+        pairs = zip(self.campaign.dkim.keys, self.dkim_keys, strict=True)
+        return tuple(Signer(pem, k.domain, k.selector, k.algorithm) for k, pem in pairs)
 
     def composer(self) -> Composer:
         """A composer; raises TemplateError when the campaign's own files are at fault."""
-        dkim = self.campaign.dkim
-        signer = (
-            Signer(self.dkim_key, dkim.domain, dkim.selector, dkim.algorithm)
-            if dkim and self.dkim_key
-            else None
-        )
+        signers = self.signers()
         with bounded():
-            return Composer(self.campaign, self.columns, self.run, self.keyring, signer)
+            return Composer(self.campaign, self.columns, self.run, self.keyring, signers)
 
 
 def compose(composer: Composer, batch: Sequence[Due]) -> list[Message | Refusal]:

@@ -6,6 +6,7 @@ rules as a group of its own.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from mailblast.check.signature import OwnKey
 from mailblast.check.survey import Survey
 from mailblast.check.volume import shares
 from mailblast.errors import Refusal, UserError
-from mailblast.keys import key_path, read_key
+from mailblast.keys import how_to_make, key_path, read_key
 from mailblast.ledger import Ledger
 from mailblast.preflight.hygiene import looked_over
 from mailblast.preflight.listed import messages
@@ -130,17 +131,19 @@ def _today() -> date:
 
 
 def own_key(campaign: Campaign, workspace: Path) -> OwnKey | Refusal:
-    """The public half of the key that signs; a look makes none."""
+    """The public half of each key that signs; a look makes none."""
     key = campaign.dkim
     if key is None:
         return Refusal("mailblast does not sign: there is no [dkim]")
-    path = key_path(key, workspace)
-    if not path.exists():
-        hint = f"mailblast keys new {key.domain} --selector {key.selector}"
-        return Refusal(f"there is no private key yet: {hint}")
-    pem = read_key(path, key)
-    signer = Signer(pem, key.domain, key.selector, key.algorithm)
-    return OwnKey(signer.public, signer.record())
+    signers = []
+    for one in key.keys:
+        path = key_path(one, workspace)
+        if not path.exists():
+            return Refusal(f"there is no private key yet: {how_to_make(one)}")
+        pem = read_key(path, one)
+        signers.append(Signer(pem, one.domain, one.selector, one.algorithm))
+    first, *others = [OwnKey(one.public, one.record()) for one in signers]
+    return replace(first, second=others[0]) if others else first
 
 
 # `send` reads the list while it enrols it, and sets aside what these rules warn of.

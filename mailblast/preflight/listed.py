@@ -14,7 +14,7 @@ from mailblast.check.facts import Messages, Sample, TriedOut
 from mailblast.check.survey import Survey
 from mailblast.compose import Due
 from mailblast.errors import Refusal, UserError
-from mailblast.keys import dkim_key, key_path
+from mailblast.keys import dkim_keys, key_path
 from mailblast.pool.workbench import Workbench, compose
 from mailblast.recipients import Row, open_recipients
 from mailblast.tag import Keyring
@@ -60,7 +60,7 @@ def messages(
     # Tags that work are made when a run is; these here belong to nobody.
     keys = Keyring(0, {0: secrets.token_bytes(32)})
     bench = Workbench(
-        campaign, survey.columns, "check", keys, _key_if_there(campaign, workspace)
+        campaign, survey.columns, "check", keys, _keys_if_there(campaign, workspace)
     )
     rows = list(survey.telling())
     composed = compose(bench.composer(), [Due.of(row, time.time()) for _, row in rows])
@@ -77,11 +77,12 @@ def messages(
     return Messages(tuple(samples)) if samples else Refusal(refused[0]), tried
 
 
-def _key_if_there(campaign: Campaign, workspace: Path) -> bytes | None:
-    """The key that signs; a look makes none, and `send` insists on it."""
-    if campaign.dkim is None or not key_path(campaign.dkim, workspace).exists():
-        return None
-    return dkim_key(campaign, workspace)[0]
+def _keys_if_there(campaign: Campaign, workspace: Path) -> tuple[bytes, ...]:
+    """The keys that sign; a look makes none, and `send` insists on them."""
+    keys = campaign.dkim.keys if campaign.dkim else ()
+    if not all(key_path(key, workspace).exists() for key in keys):
+        return ()
+    return dkim_keys(campaign, workspace)
 
 
 def taken_apart(why: str, row: int, recipient: str, content: bytes) -> Sample:

@@ -27,7 +27,7 @@ from mailblast.check.survey import Survey
 from mailblast.content import keep
 from mailblast.errors import Refusal, Refused
 from mailblast.event import Disposition
-from mailblast.keys import STATE, dkim_key, keyring
+from mailblast.keys import STATE, dkim_keys, keyring, practice_keys
 from mailblast.ledger import Ledger, Pause, Run
 from mailblast.pool import Workbench
 from mailblast.provider import Destinations, Placed
@@ -79,7 +79,7 @@ class Plan:
     dispositions: dict[Disposition, int]
     destinations: dict[str, int]
     next_due: float | None  # of what is deferred and not due now
-    new_key: Path | None  # made just now
+    new_keys: tuple[Path, ...]  # made just now
     password: str = field(default="", repr=False)  # of the relay
     resumed: bool = False
     rehearsal: bool = False
@@ -234,7 +234,7 @@ def _forget_unstarted(ledger: Ledger, run: Run) -> None:
 
 
 def _plan(ledger: Ledger, campaign: Campaign, workspace: Path, run: Run) -> Plan:
-    pem, new_key = dkim_key(campaign, workspace)
+    made = practice_keys(campaign, workspace)
     source = campaign.delivery.password if campaign.delivery.via == "relay" else None
     kept = keep(ledger.directory, campaign, workspace, Manifest(run.manifest))
     columns = columns_of(run.header, campaign.recipients.email)
@@ -243,9 +243,11 @@ def _plan(ledger: Ledger, campaign: Campaign, workspace: Path, run: Run) -> Plan
         workspace=workspace,
         ledger=ledger,
         run=run,
-        workbench=Workbench(kept, columns, run.run, keyring(ledger), pem),
+        workbench=Workbench(
+            kept, columns, run.run, keyring(ledger), dkim_keys(campaign, workspace)
+        ),
         table=Destinations.of(campaign),
-        new_key=new_key,
+        new_keys=made,
         password=read_secret(source, workspace) if source else "",
         **_counts(ledger, run),
     )

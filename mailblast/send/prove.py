@@ -17,7 +17,7 @@ from mailblast.pool import Pool
 from mailblast.reason import Reason
 from mailblast.send.enrol import in_batches
 from mailblast.send.prepare import Plan, Told
-from mailblast.signing import Signer, verify
+from mailblast.signing import verify
 
 # Rows rendered without being asked to: some ten seconds on two cores.
 RENDERED_UNASKED = 100_000
@@ -104,15 +104,14 @@ def as_due(delivery: Delivery, now: float) -> Due:
 
 async def _verify_first(plan: Plan, pool: Pool) -> None:
     """Have another implementation verify a message that we signed (RFC 6376 §6)."""
-    dkim, pem = plan.campaign.dkim, plan.workbench.dkim_key
-    if dkim is None or pem is None:
+    signers = plan.workbench.signers()
+    if not signers:
         return
-    signer = Signer(pem, dkim.domain, dkim.selector, dkim.algorithm)
     for due in _due(plan, 20):
         message = (await pool.compose([due]))[0]
         if isinstance(message, Refusal):
             continue
-        if not verify(message.content, signer.name, signer.record()):
+        if not all(verify(message.content, one.name, one.record()) for one in signers):
             raise Refused(
                 "the DKIM signature of the first message does not verify",
                 "nothing was sent; this is a fault of mailblast: please report it",

@@ -141,13 +141,11 @@ class Screen:
             table.add_row("", f"the caps of today (UTC) leave {what} for another day")
         for pause in plan.paused:
             table.add_row("Paused", visible(f"{pause.destination}: {pause.why}"))
-        dkim = campaign.dkim
-        signed = (
-            f"{dkim.algorithm}, {dkim.selector}._domainkey.{dkim.domain}" if dkim else "no"
-        )
-        table.add_row("Signed", signed)
-        if plan.new_key:
-            table.add_row("", f"a practice key was made: {plan.new_key.name}")
+        keys = campaign.dkim.keys if campaign.dkim else ()
+        signed = [f"{k.algorithm}, {k.selector}._domainkey.{k.domain}" for k in keys]
+        signed += [f"a practice key was made: {path.name}" for path in plan.new_keys]
+        for n, line in enumerate(signed or ["no"]):
+            table.add_row("" if n else "Signed", line)
         for line in rules_of(plan.readiness, campaign.directory.name):
             table.add_row("Rules", line)
         if plan.unrendered:

@@ -53,7 +53,7 @@ def addresses() -> None:
 
 
 def messages(directory: Path) -> None:
-    composer = _composer(directory, None)
+    composer = _composer(directory)
     first = composer.compose(_due(1))
     rendered = composer.render(_due(1))
     print(f"(a message of {len(first.content):,} bytes)")
@@ -69,6 +69,11 @@ def messages(directory: Path) -> None:
     signer = Signer(pem, "harbourlight.example", "mb1", "rsa-sha256")
     signing = _composer(directory, signer)
     rate("  the same, and signed: mailblast", lambda n: signing.compose(_due(n)))
+    beside = Signer(
+        new_key("ed25519-sha256"), "harbourlight.example", "mb2", "ed25519-sha256"
+    )
+    twice = _composer(directory, signer, beside)
+    rate("  the same, and signed with Ed25519 too", lambda n: twice.compose(_due(n)))
     rate(
         "a message signed: dkimpy (RSA-2048)",
         lambda _: dkim.sign(first.content, b"mb1", b"harbourlight.example", pem,
@@ -102,10 +107,10 @@ def _standard(rendered, number: int) -> bytes:
     return message.as_bytes()
 
 
-def _composer(directory: Path, signer: Signer | None) -> Composer:
+def _composer(directory: Path, *signers: Signer) -> Composer:
     campaign = load(directory, directory.parent)
     columns = open_recipients(campaign.recipients.file).columns
-    return Composer(campaign, columns, "bench", Keyring(1, {1: bytes(32)}), signer)
+    return Composer(campaign, columns, "bench", Keyring(1, {1: bytes(32)}), signers)
 
 
 def _due(number: int) -> Due:

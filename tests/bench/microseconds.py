@@ -140,8 +140,7 @@ def _composing(
 
 def _rsa(plan: Plan) -> float:
     """What of it nobody can save: OpenSSL."""
-    assert plan.workbench.dkim_key
-    key = load_pem_private_key(plan.workbench.dkim_key, None)
+    key = load_pem_private_key(plan.workbench.dkim_keys[0], None)
     padding, algorithm = PKCS1v15(), SHA256()
     return _best(lambda data: key.sign(data, padding, algorithm), [b"x" * 1000] * ROUND)
 
