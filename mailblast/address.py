@@ -23,13 +23,15 @@ MAX_WHY = 200  # a hostile cell must not dictate the length of the report
 
 # Blanks only.  A line end within a cell is data or an attack, but never a slip of the
 # spreadsheet, and is refused.
-_BLANKS = " \t\u00a0"
+BLANKS = " \t\u00a0"
 
 # RFC 5322 §3.2.3 (dot-atom).  re.ASCII matters: without it, IGNORECASE takes the Kelvin
 # sign for a k.
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]++"
 _LOCAL = rf"{_ATOM}(?:\.{_ATOM})*+"
-_PLAIN_LOCAL = re.compile(_LOCAL, re.IGNORECASE | re.ASCII)
+is_plain_local = re.compile(
+    rf"(?=.{{1,{MAX_LOCAL}}}\Z){_LOCAL}", re.IGNORECASE | re.ASCII
+).fullmatch  # before any domain that `plain_domain` knows it makes a good address
 
 # In a domain of 63 characters at most no label is too long (RFC 1035 §2.3.1), and without a
 # double hyphen none is an IDN's (RFC 5890 §2.3.1).
@@ -68,7 +70,7 @@ class Mailbox:
 
 def parse(text: str) -> Address | Refusal:
     """Read exactly one addr-spec: no name, no brackets, no list.  Blanks around it go."""
-    text = text.strip(_BLANKS)
+    text = text.strip(BLANKS)
     plain = _PLAIN.fullmatch(text)
     if plain is None:
         return _plainly_wrong(text) or _ask(text)
@@ -78,9 +80,15 @@ def parse(text: str) -> Address | Refusal:
     return Address(mailbox, domain, mailbox.lower(), smtputf8=False)
 
 
+def plain_domain(text: str) -> str | None:
+    """A good domain in lower case, if it is a plain one: ASCII, and no label an IDN's."""
+    plain = _PLAIN.fullmatch(f"x@{text}")
+    return plain[2].lower() if plain else None
+
+
 def parse_mailbox(text: str) -> Mailbox | Refusal:
     """Read `a@b.example`, `Name <a@b.example>` or `"Name, Inc." <a@b.example>`."""
-    text = text.strip(_BLANKS)
+    text = text.strip(BLANKS)
     name, opened, rest = text.rpartition("<")
     if not opened:
         address = parse(text)
@@ -90,7 +98,7 @@ def parse_mailbox(text: str) -> Mailbox | Refusal:
         address = parse(rest[:-1])
     if isinstance(address, Refusal):
         return address
-    shown = _parse_name(name.strip(_BLANKS))
+    shown = _parse_name(name.strip(BLANKS))
     return shown if isinstance(shown, Refusal) else Mailbox(shown, address)
 
 
@@ -112,9 +120,9 @@ def _plainly_wrong(text: str) -> Refusal | None:
 def _ask(text: str) -> Address | Refusal:
     # Quoted local parts are not taken, so the first @ ends the local part.
     local, _, domain = text.partition("@")
-    if _PLAIN_LOCAL.fullmatch(local) and (known := _domain(domain)):
+    if is_plain_local(local) and (known := _domain(domain)):
         domain, longest = known
-        if len(local) <= MAX_LOCAL and len(local) + 1 + longest <= MAX_ADDRESS:
+        if len(local) + 1 + longest <= MAX_ADDRESS:
             return _address(local, domain)
     try:
         found = validate_email(text, check_deliverability=False)

@@ -1,8 +1,9 @@
 """The circuit breaker: when to stop by itself, before the damage is done.
 
 Rule: this module is told what became of each message and nothing else.  It counts for each
-destination and for the run, and says when a threshold is passed.  Whoever hears it pauses;
-nobody is suppressed for it: these are faults of ours, or of the list.
+destination and for the run, and says when a threshold is passed, and, when asked, which are
+near.  Whoever hears it pauses; nobody is suppressed for it: these are faults of ours, or of the
+list.
 
     blocked         refused for our reputation, or as spam    pauses the destination
     authentication  SPF, DKIM or DMARC does not pass          pauses the run
@@ -15,6 +16,7 @@ bouncing or being deferred, reduce the sending volume", Google support answer 81
 0.3 % complaints too.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -23,12 +25,15 @@ from mailblast.event import Disposition, EventKind
 from mailblast.reason import Reason
 
 LEAST_COMPLAINTS = 3  # one angry reader of 200 is no trend
+NEAR = 2, 5  # of a threshold: from here on it is told: 2 % of hard bounces where 5 % pause
+LEAST_NEAR = 2  # of what is counted; one of twenty is no trend either
 
 _HARD = frozenset(
     {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
 )
 _BLOCKED = frozenset({Reason.BLOCKED_REPUTATION, Reason.SPAM_CONTENT, Reason.RELAY_DENIED})
-COUNTED = _HARD | _BLOCKED | {Reason.POLICY_AUTH}  # of what bounces, what may trip it
+_OURS = _BLOCKED | {Reason.POLICY_AUTH}
+COUNTED = _HARD | _OURS  # of what bounces, what may trip it
 _TAKEN = (Disposition.ACCEPTED, Disposition.DELIVERED)
 _PARTS = 1_000_000  # shares are compared in whole numbers, so that a threshold is exact
 
@@ -84,6 +89,7 @@ class Breaker:
         self._complaints = round(thresholds.complaints * _PARTS)
         self._run = Counts()
         self._destinations: dict[str, Counts] = {}
+        self._suspects: set[str] = set()  # where a fault of ours was counted
 
     def happened(
         self,
@@ -111,7 +117,7 @@ class Breaker:
             # More accepted can pass the minimum; with nothing bad there is nothing to see.
             if not (self._run.hard or self._run.complaints or here.blocked):
                 return None
-        elif not self._count(here, delivery, kind, reason):
+        elif not self._count(destination, here, delivery, kind, reason):
             return None
         elif stop and len(here.stopped) < self._thresholds.authentication:
             here.stopped.add(delivery)
@@ -120,7 +126,12 @@ class Breaker:
         )
 
     def _count(
-        self, here: Counts, delivery: int, kind: EventKind, reason: Reason | None
+        self,
+        destination: str,
+        here: Counts,
+        delivery: int,
+        kind: EventKind,
+        reason: Reason | None,
     ) -> bool:
         """Count something else than an acceptance; says whether it counts."""
         blocked = reason in _BLOCKED
@@ -136,6 +147,8 @@ class Breaker:
             counts.hard += verdict and reason in _HARD
             counts.blocked += blocked
             counts.complaints += complaint
+        if reason in _OURS:
+            self._suspects.add(destination)
         if unauthenticated and len(here.unauthenticated) < self._thresholds.authentication:
             here.unauthenticated.add(delivery)
         return True
@@ -188,13 +201,49 @@ class Breaker:
         why = _sentence(here.blocked, here.answered, said, self._blocked)
         return Trip(destination, Fault.BLOCKED, why)
 
+    def near(self) -> list[Trip]:
+        """The thresholds that are not passed, but more than NEAR of them is reached: as they
+        would trip.  To be asked now and then; it looks only where something bad was counted."""
+        if self._run.tripped:
+            return []
+        run, t = self._run, self._thresholds
+        found = []
+        if run.answered >= t.minimum:
+            for fault, count, share, what in (
+                (Fault.HARD_BOUNCES, run.hard, self._hard, "do not exist any more"),
+                (Fault.COMPLAINTS, run.complaints, self._complaints, "complained"),
+            ):
+                if _is_near(count, run.answered, share):
+                    why = _near_sentence(count, run.answered, what, share, "the run")
+                    found.append(Trip("", fault, why))
+        for destination in sorted(self._suspects):
+            found += self._near_at(destination, self._destinations[destination])
+        return found
+
+    def _near_at(self, destination: str, here: Counts) -> Iterator[Trip]:
+        most = self._thresholds.authentication
+        if LEAST_NEAR <= len(here.unauthenticated) < most:
+            why = (
+                f"{destination} refuses our authentication: it said so of "
+                f"{len(here.unauthenticated)} recipients; {most} pause the run."
+            )
+            yield Trip(destination, Fault.AUTHENTICATION, why)
+        if here.tripped or here.answered < self._thresholds.minimum_destination:
+            return
+        if _is_near(here.blocked, here.answered, self._blocked):
+            said = f"were refused by {destination} as unwanted"
+            why = _near_sentence(here.blocked, here.answered, said, self._blocked, "it")
+            yield Trip(destination, Fault.BLOCKED, why)
+
     def rearm(self, destination: str = "") -> None:
         """Begin to count anew for a destination, or for the whole run."""
         if destination:
             self._destinations.pop(destination, None)
+            self._suspects.discard(destination)
         else:
             self._run = Counts()
             self._destinations.clear()
+            self._suspects.clear()
 
     def take_over(
         self, destination: str, became: Disposition, reason: Reason | None, count: int
@@ -209,6 +258,8 @@ class Breaker:
             each.answered += count if against or became in _TAKEN else 0
             each.hard += count if against and reason in _HARD else 0
             each.blocked += count if against and reason in _BLOCKED else 0
+        if against and reason in _OURS:
+            self._suspects.add(destination)
         if against and reason is Reason.POLICY_AUTH:
             # They are settled and do not come again: any other numbers will do for them.
             most = min(count, self._thresholds.authentication)
@@ -238,5 +289,21 @@ class Breaker:
 
 
 def _sentence(count: int, of: int, what: str, threshold: int) -> str:
-    share, limit = 100 * count / of, 100 * threshold / _PARTS
-    return f"{count:,} of {of:,} recipients {what}: {share:.3g} %, more than {limit:g} %."
+    return f"{_counted(count, of, what)}, more than {_limit(threshold)}."
+
+
+def _near_sentence(count: int, of: int, what: str, threshold: int, whom: str) -> str:
+    return f"{_counted(count, of, what)}; more than {_limit(threshold)} pause {whom}."
+
+
+def _counted(count: int, of: int, what: str) -> str:
+    return f"{count:,} of {of:,} recipients {what}: {100 * count / of:.3g} %"
+
+
+def _limit(threshold: int) -> str:
+    return f"{100 * threshold / _PARTS:g} %"
+
+
+def _is_near(count: int, of: int, threshold: int) -> bool:
+    part, whole = NEAR
+    return count >= LEAST_NEAR and whole * count * _PARTS > part * threshold * of

@@ -19,6 +19,7 @@ from mailblast.reconcile import LEFT, Reconcile
 from mailblast.runbook import RunBook
 from mailblast.send import comeback
 from mailblast.send.comeback import Followed
+from mailblast.send.warned import keep_warnings
 
 KIND = "imports"
 SUMS = ("counts", "kinds", "tied")
@@ -87,8 +88,12 @@ def take_in(
             {"destination": one.destination, "reason": one.reason, "why": one.why}
             for one in followed.paused
         ]
+        entry["warnings"] = [one.why for near in followed.near.values() for one in near]
         entry["held"] = {one.domain: one.lifted for one in followed.held}
-        _write(RunBook(ledger.directory, ledger.patience), entry)
+        book = RunBook(ledger.directory, ledger.patience)
+        for run, near in followed.near.items():
+            keep_warnings(book, run, near, clock())
+        _write(book, entry)
     return Intake(entry, followed)
 
 
@@ -108,6 +113,7 @@ def _added(day: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
         **sums,
         "started": day.get("started", entry["started"]),
         "paused": day.get("paused", []) + entry["paused"],
+        "warnings": list(dict.fromkeys(day.get("warnings", []) + entry["warnings"])),
         "held": {**day.get("held", {}), **entry["held"]},
     }
 

@@ -39,6 +39,7 @@ class RunReport:
     came_back: Mapping[str, int] = field(
         default_factory=dict
     )  # mails, by what came of them
+    warnings: tuple[Mapping[str, str], ...] = ()  # what came near a pause
 
     @property
     def rows(self) -> int:
@@ -64,10 +65,12 @@ class RunReport:
                 {"destination": one.destination, "reason": one.reason, "why": one.why}
                 for one in self.paused
             ],
+            "warnings": [dict(one) for one in self.warnings],
             "resting": {one.name: iso(one.rests_until) for one in self.resting},
         }
 
 
+WARNINGS = "warnings"  # in the document of a run: what came near a pause
 LISTED = 1000  # doubtful addresses that are listed; there are no more than connections
 
 
@@ -104,7 +107,22 @@ def account(ledger: Ledger, run: Run) -> RunReport:
         resting=resting,
         marks=ledger.runs.marks(run.number),
         came_back=ledger.imports.results(run.number),
+        warnings=warnings_of(RunBook(ledger.directory).get("runs", run.run) or {}),
     )
+
+
+def warnings_of(document: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
+    """What came near a pause, from the document of a run, which anybody may have edited."""
+    found = document.get(WARNINGS)
+    return tuple(
+        one
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+        and all(isinstance(one.get(name), str) for name in _OF_A_WARNING)
+    )
+
+
+_OF_A_WARNING = ("destination", "reason", "why", "at")
 
 
 def with_due(destinations: Mapping[str, Mapping[Disposition, int]]) -> set[str]:

@@ -1,32 +1,29 @@
 """How long a campaign will take: gathering what is to be sent, and under which limits.
 
-What is left of a run that `send` would go on with, else the whole list.  Of the list only the
-domains are read, and who is suppressed by address or domain: ten million rows are counted in the
-time in which one million could be checked.  Who stands there twice, cannot be mailed or is
-suppressed by a hash is therefore counted too.
+What is left of a run that `send` would go on with, else what a run of the whole list would mail
+(`headcount`).
 """
 
 import os
 import time
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
-from mailblast import suppression
-from mailblast.address import Address, parse
 from mailblast.campaign import Campaign
 from mailblast.errors import Refusal, UserError
 from mailblast.forecast import Forecast, Load, Means, forecast
+from mailblast.headcount import Headcount, headcount
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Ledger, Run
 from mailblast.preflight.mailable import most_preferred
 from mailblast.provider import Destinations
 from mailblast.recipients import open_recipients
 from mailblast.runbook import RunBook
+from mailblast.send.enrol import own_suppressions
 from mailblast.send.prepare import Told, scope_of, untouched, used_today
-from mailblast.suppression import Entry
 from mailblast.throttle import Pace, Today
 
 SECONDS = 0.3  # that a message takes on a connection, where nothing is known of it
@@ -39,14 +36,14 @@ TOLD_EVERY = 100_000  # rows
 class Timeline:
     """A forecast, from `start` (seconds since 1970), and what it takes for granted.
 
-    `run` is the one that is gone on with, None for the whole list, of which so many rows are
-    `suppressed`; `measured` are the destinations of which the ledger knows how fast they answer.
+    `run` is the one that is gone on with, None for the whole list, of which `heads` were counted;
+    `measured` are the destinations of which the ledger knows how fast they answer.
     """
 
     campaign: str
     start: float
     run: Run | None
-    suppressed: int
+    heads: Headcount | None
     forecast: Forecast
     means: Means
     measured: frozenset[str]
@@ -68,13 +65,16 @@ def timeline(
     """
     run = None if ledger is None or new_run else _gone_on_with(ledger, campaign, workspace)
     start = time.time()
+    heads = None
+    domains: Mapping[str, int]
     if ledger is not None and run is not None:
         waiting = ledger.deliveries.waiting(run.number, start)
         domains = {name: count for name, (count, _) in waiting.items() if count}
-        suppressed = 0  # they were taken out when the run was begun
         _something(domains, f"the run {run.run} has nothing that is due", "--new-run")
     else:
-        domains, suppressed = _listed(campaign, _suppressed(campaign, ledger), told)
+        gone = _gone(campaign, ledger, scope_of(campaign, workspace))
+        heads = _listed(campaign, gone, told)
+        domains = heads.messages
     counts, table = _placed(campaign, domains, told, every=all_domains)
     answered = ledger.history.answering() if ledger else {}
     loads = _loads(counts, table, ledger, answered)
@@ -82,7 +82,7 @@ def timeline(
     today = Today.of(start, 0.0)
     found = forecast(loads, means, today)
     measured = frozenset(answered).intersection(counts)
-    return Timeline(campaign.name, start, run, suppressed, found, means, measured)
+    return Timeline(campaign.name, start, run, heads, found, means, measured)
 
 
 def _gone_on_with(ledger: Ledger, campaign: Campaign, workspace: Path) -> Run | None:
@@ -95,50 +95,42 @@ def _something(domains: Mapping[str, int], what: str, option: str) -> None:
         raise UserError(what, f"{option} plans a mailing to the whole list")
 
 
-def _suppressed(campaign: Campaign, ledger: Ledger | None) -> frozenset[str]:
+def _gone(campaign: Campaign, ledger: Ledger | None, scope: str) -> Iterator[str]:
     """The keys of the workspace's suppression list, and of the campaign's own."""
-    kept = (one.key for one in ledger.suppressions.all()) if ledger else ()
-    path = campaign.suppression_file
-    own = suppression.read(path) if path else ()
-    return frozenset(chain(kept, (one.key for one in own if isinstance(one, Entry))))
+    if ledger is not None:
+        yield from ledger.suppressions.keys(scope)
+    if campaign.suppression_file is not None:
+        for entry in own_suppressions(campaign.suppression_file):
+            yield entry.key
 
 
-def _listed(
-    campaign: Campaign, gone: Container[str], told: Told
-) -> tuple[dict[str, int], int]:
-    """How many rows of the list each domain has, without those `gone`; and how many these are."""
+def _listed(campaign: Campaign, gone: Iterable[str], told: Told) -> Headcount:
+    """Whom a run of the whole list would mail."""
     settings = campaign.recipients
     recipients = open_recipients(
         settings.file, email=settings.email, encoding=settings.encoding
     )
-    raw: Counter[str] = Counter()
-    column, number, suppressed = recipients.columns.email, 0, 0
-    for number, cells in enumerate(islice(recipients.cells(), 1, None), 1):
-        if len(cells) > column:
-            if cells[column].strip().lower() in gone:
-                suppressed += 1
-            else:
-                raw[cells[column].rpartition("@")[2]] += 1
+    columns = recipients.columns
+    rows = _told_of(islice(recipients.cells(), 1, None), told)
+    found = headcount(rows, len(columns.names), columns.email, gone)
+    if not found.messages:
+        left_out = (
+            f"{found.invalid:,} rows are invalid, {found.duplicates:,} duplicates, "
+            f"{found.suppressed:,} suppressed"
+        )
+        raise UserError(
+            "nobody in the list can be mailed", f"{settings.file.name}: {left_out}"
+        )
+    return found
+
+
+def _told_of(rows: Iterable[list[str]], told: Told) -> Iterator[list[str]]:
+    number = 0
+    for number, cells in enumerate(rows, 1):
+        yield cells
         if number % TOLD_EVERY == 0:
             told("reading the list", number, None)
     told("reading the list", number, number)
-    found: Counter[str] = Counter()
-    for text, count in raw.items():
-        address = parse(f"x@{text}")
-        if isinstance(address, Address):
-            if any(f"@{domain}" in gone for domain in _with_those_above(address.domain)):
-                suppressed += count
-            else:
-                found[address.domain] += count
-    if not found:
-        raise UserError("nobody in the list can be mailed", settings.file.name)
-    return dict(found), suppressed
-
-
-def _with_those_above(domain: str) -> Iterator[str]:
-    while domain:
-        yield domain
-        domain = domain.partition(".")[2]
 
 
 def _placed(

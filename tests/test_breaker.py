@@ -158,3 +158,61 @@ def test_what_an_earlier_process_counted():
 
     assert breaker.happened("b", 1, *UNAUTHENTICATED) is None
     assert breaker.happened("a", 2, *UNAUTHENTICATED)
+
+
+def near(*outcomes, thresholds=None):
+    """What is near a pause after these happened."""
+    breaker = Breaker(thresholds or Thresholds())
+    number = 0
+    for count, (kind, reason) in outcomes:
+        for _ in range(count):
+            number += 1
+            breaker.happened("google", number, kind, reason)
+    return [(one.destination, one.fault, one.why) for one in breaker.near()]
+
+
+def test_what_is_near_is_told():
+    """From 2 % of hard bounces on where 5 % pause, and so for each threshold; after as many
+    answers as it takes."""
+    said = "5 of 200 recipients do not exist any more: 2.5 %; more than 5 % pause the run."
+    assert near((5, DEAD), (195, ACCEPTED)) == [("", Fault.HARD_BOUNCES, said)]
+    assert near((4, DEAD), (196, ACCEPTED)) == []
+    assert near((5, DEAD), (194, ACCEPTED)) == []
+
+    ((where, fault, why),) = near((2, BLOCKED), (38, ACCEPTED))
+    assert (where, fault) == ("google", Fault.BLOCKED)
+    assert why.endswith("by google as unwanted: 5 %; more than 10 % pause it.")
+    assert near((1, BLOCKED), (19, ACCEPTED)) == []
+
+    ((where, fault, why),) = near((1, UNAUTHENTICATED), (1, UNAUTHENTICATED))
+    assert (where, fault) == ("google", Fault.AUTHENTICATION)
+    assert why.endswith("it said so of 2 recipients; 3 pause the run.")
+
+    ((_, fault, why),) = near((1_000, ACCEPTED), (2, COMPLAINED))
+    assert (fault, why) == (
+        Fault.COMPLAINTS,
+        "2 of 1,000 recipients complained: 0.2 %; more than 0.3 % pause the run.",
+    )
+
+
+def test_what_is_paused_is_near_nothing():
+    """A destination that tripped; and all of them, when the run did."""
+    assert near((17, ACCEPTED), (3, BLOCKED)) == []
+    assert near((180, ACCEPTED), (18, DEAD), (2, BLOCKED)) == []
+
+
+@given(st.integers(2, 60), st.integers(1, 999), st.booleans())
+def test_it_is_near_before_it_trips(good, per_mille, bad_first):
+    """Whatever trips was near at the answer before, if it could be told by then."""
+    breaker = Breaker(Thresholds(minimum=2, hard=per_mille / 1000))
+    outcomes = [ACCEPTED] * good + [DEAD] * 1_000
+    before = []
+    for number, outcome in enumerate(outcomes[::-1] if bad_first else outcomes):
+        trip = breaker.happened("google", number, *outcome)
+        dead = number + 1 if bad_first else number + 1 - good
+        if trip is not None:
+            # The share grows by one answer at a time; two dead are the least that is told.
+            jumped = 5 * (dead - 1) * 1000 <= 2 * per_mille * number
+            assert before or jumped or dead - 1 < 2 or number < 2
+            return
+        before = breaker.near()

@@ -269,6 +269,25 @@ def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:
     assert "Paused, until mailblast send CAMPAIGN --resume-paused: " in explained
 
 
+def test_what_is_near_a_pause_is_told(tmp_path: Path) -> None:
+    """In a line of its own, once; the report has it, and whoever goes on hears it again."""
+    refused = {f"r{n}@inbox.example": UNKNOWN for n in range(0, 200, 40)}
+    with running({"RCPT": refused}) as server:
+        letter(tmp_path, rows("inbox.example", count=240), delivery=relay(server.port))
+        first = ok(tmp_path, "send", "letter", "--yes", "--limit", "220", status=3)
+        again = ok(tmp_path, "send", "letter", "--yes")
+
+    (warning,) = the_run(tmp_path)["warnings"]
+    assert (warning["destination"], warning["reason"]) == ("", "hard-bounces")
+    assert "recipients do not exist any more: 2." in warning["why"]
+    for ended in (first, again):
+        assert (ended.out + ended.err).count("Near a pause: 5 of 2") == 1
+    line = f"Near a pause: {warning['why']}"
+    assert line in ok(tmp_path, "report").out
+    assert warning["why"] in (tmp_path / ".mailblast/runs.json").read_text()
+    assert the_run(tmp_path)["dispositions"] == {"accepted": 235, "refused": 5}
+
+
 def test_a_pause_is_lifted_by_going_on(tmp_path: Path) -> None:
     """A plan that is not carried out lifts nothing."""
     with running({"RCPT": by_domain({"auth.example": UNAUTHENTICATED})}) as server:

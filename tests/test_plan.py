@@ -1,5 +1,6 @@
 """`plan`: the schedule that sends, run in virtual time."""
 
+import hashlib
 import time
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,7 +14,10 @@ from misbehaving import running
 
 from mailblast import forecast as forecasts
 from mailblast.campaign import Limits, Rate, Warmup
+from mailblast.event import Disposition
 from mailblast.forecast import HORIZON, Binding, Load, Means, forecast
+from mailblast.reason import Reason
+from mailblast.send import Request, prepared
 from mailblast.throttle import DAY, Pace, Today
 
 MONDAY = date(2026, 11, 23)
@@ -253,18 +257,42 @@ def test_what_is_left_of_a_run(tmp_path: Path) -> None:
     assert "--new-run" in done.err
 
 
-def test_who_is_suppressed_is_not_planned(tmp_path: Path) -> None:
-    """By address, by domain and what is below it; on the workspace's list and the campaign's."""
-    others = "a@sub.gone.example,A\nb@gone.example,B\nR2@Inbox.Example,R\n"
-    home = letter(tmp_path, rows(10) + others)
-    (home / "suppression.txt").write_text("@gone.example\nr3@inbox.example\n")
+def sha256(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def test_plan_counts_whom_send_would_mail(tmp_path: Path) -> None:
+    """By address, hash and domain, and what is below it; on the workspace's list and the
+    campaign's: the very rows that enrolment leaves out."""
+    bad = "nobody,No\nx@,No\nb@ex ample.com,No\nc@inbox.example,No,one cell more\n"
+    gone = "a@sub.gone.example,A\nb@gone.example,B\nR2@Inbox.Example,R\nR5@inbox.example,\n"
+    idn = "jo@bücher.example,J\njo@xn--bcher-kva.example,twice\nJö@bücher.example,J\n"
+    home = letter(tmp_path, rows(10) + gone + idn + bad, delivery=relay(9, 5))
+    (home / "suppression.txt").write_text(
+        f"@gone.example\nr3@inbox.example\n{sha256('r4@inbox.example')}\n"
+        f"{hashlib.md5(b'r6@inbox.example').hexdigest()}\n"
+    )
     ok(tmp_path, "unsubscribe", "add", "r2@inbox.example")
 
     planned = ok(tmp_path, "plan", "letter", "--json").json
     said = ok(tmp_path, "plan", "letter").out
+    with prepared(Request(home)) as plan:
+        enrolled = {name: plan.dispositions.get(name, 0) for name in Disposition}
+        reasons = plan.ledger.runs.reasons(plan.run.number)
 
-    assert (planned["messages"], planned["suppressed"]) == (8, 5)
-    assert "without 5 rows that the suppression list has" in said
+    assert planned["messages"] == enrolled[Disposition.QUEUED] == 8
+    assert planned["suppressed"] == enrolled[Disposition.SUPPRESSED] == 6
+    assert planned["duplicates"] == reasons[Reason.DUPLICATE] == 3
+    assert planned["invalid"] + 3 == enrolled[Disposition.INVALID] == 7
+    assert "left out: 13 rows (6 suppressed, 4 invalid, 3 duplicates)" in said
+
+
+def test_a_suppression_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Whoever stands in such a line would be counted: it is told, as `send` tells it."""
+    (letter(tmp_path, rows(3)) / "suppression.txt").write_text("r1@inbox.example\nr2\n")
+    refused = ok(tmp_path, "plan", "letter", status=1).err
+
+    assert "suppression.txt:2: neither an address nor a hash" in refused
 
 
 def test_a_warm_up_of_weeks(tmp_path: Path) -> None:

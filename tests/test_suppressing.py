@@ -380,8 +380,12 @@ def test_blocks_that_come_back(tmp_path: Path, server: Misbehaving) -> None:
     as at the door, the report says so, and the next run waits for --resume-paused."""
     campaign(tmp_path, server, MANY)
     mailed(tmp_path, server, {})
-    bounced(tmp_path, server, "r1 r2", SPAM, "5.7.1")
+    near = bounced(tmp_path, server, "r1 r2", SPAM, "5.7.1").out
     assert the_run(tmp_path)["paused"] == []
+    said = "2 of 20 recipients were refused by inbox.example as unwanted: 10 %; more than"
+    assert f"Near a pause: {said}" in near
+    (warning,) = the_run(tmp_path)["warnings"]
+    assert (warning["destination"], warning["reason"]) == ("inbox.example", "blocked")
     told = bounced(tmp_path, server, "r3", SPAM, "5.7.1").out
 
     why = "3 of 20 recipients were refused by inbox.example as unwanted: 15 %, more than 10 %."

@@ -27,6 +27,7 @@ from mailblast.mailbox import Mail
 from mailblast.reconcile import Reconcile
 from mailblast.send.surge import in_words
 from mailblast.terminal import Screen
+from mailblast.terminal.words import warning
 
 # An MTA tries again by itself; meanwhile it should not sit on a process for each message.
 PIPE_SECONDS = 5.0
@@ -86,6 +87,8 @@ def bounces_import(
         put_json(done.entry)
     elif not quiet:
         screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
+        for why in done.entry["warnings"]:
+            screen.say(warning(why))
         screen.held(done.followed.paused, ())
         for line in in_words(done.followed.held):
             screen.say(line)

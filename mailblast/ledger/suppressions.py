@@ -116,6 +116,15 @@ class Suppressions:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield _suppression(row)
 
+    def keys(self, scope: str) -> Iterator[str]:
+        """The key of every entry that binds a campaign now; streamed."""
+        query = select(suppressions.c.key).where(
+            suppressions.c.scope.in_((WORKSPACE, scope)), suppressions.c.removed.is_(None)
+        )
+        with self._database.reading() as connection:
+            streamed = connection.execution_options(yield_per=10_000).execute(query)
+            yield from streamed.scalars()
+
     def remove(self, key: str, at: float, consent: str) -> int:
         """Lift the entries of this key, in every scope, because of this consent."""
         change = (

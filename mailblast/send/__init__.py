@@ -213,7 +213,7 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         RunBook(plan.ledger.directory),
         practice=plan.campaign.delivery.via == "sandbox",
     )
-    standing.recall(plan.run.number)
+    standing.recall(plan.run)
     async with AsyncExitStack() as stack:
         road = Road(schedule, standing, await carrier_of(plan, stack), pool)
         dispatch = Dispatch(job, road, plan.ledger, tally)

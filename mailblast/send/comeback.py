@@ -8,7 +8,7 @@ Rule: a run of which nothing is due any more is not paused; what would have paus
 authentication pauses the destination, for the next run would meet it too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailblast.breaker import COUNTED, Breaker, Fault, Trip
@@ -42,10 +42,12 @@ def _may_pause(fact: Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What followed from what came back: new pauses, and domains that are held."""
+    """What followed from what came back: new pauses, domains that are held, and what is near a
+    pause, by the name of the run."""
 
     paused: tuple[Pause, ...] = ()
     held: tuple[Held, ...] = ()
+    near: Mapping[str, Sequence[Trip]] = field(default_factory=dict)
 
 
 def follow(
@@ -54,6 +56,7 @@ def follow(
     """Pause and hold what has to be, after what came back was recorded."""
     paused: list[Pause] = []
     held: list[Held] = []
+    near: dict[str, Sequence[Trip]] = {}
     for run, deliveries in ledger.history.runs_of(sorted(returns.concerned)).items():
         breaker = Breaker(thresholds)
         since = ledger.pauses.last_lifted(run)
@@ -66,7 +69,9 @@ def follow(
                 breaker.stopped(destination, delivery)
         paused += _pauses(ledger, run, breaker.passed(), now)
         held += hold(ledger, run, now)
-    return Followed(tuple(paused), tuple(held))
+        if found := breaker.near():
+            near[ledger.runs.numbered(run).run] = found
+    return Followed(tuple(paused), tuple(held), near)
 
 
 def _pauses(

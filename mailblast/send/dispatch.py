@@ -64,6 +64,7 @@ class Dispatch:
         self._routing = Routing(road.carrier)
         self._standing = road.standing
         self._standing.on_stop = self.stop
+        self._standing.on_warned = tally.warnings.append
         self._feeder = Feeder(
             road.schedule, road.pool, self._routing, road.standing, self._book, self._wake
         )

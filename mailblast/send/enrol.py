@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from mailblast import suppression
@@ -66,23 +67,27 @@ def chosen_samples(rows: Iterable[Row], me: Address) -> list[Row]:
 def take_over_suppressions(ledger: Ledger, campaign: Campaign, scope: str) -> int:
     """Enter the campaign's own suppression file; says how many entries were new.
 
-    Raises Problems when a line cannot be read: whoever stands there would be mailed.
+    Raises Problems when a line cannot be read (`own_suppressions`).
     """
     path = campaign.suppression_file
     if path is None:
         return 0
+    entries = own_suppressions(path)
+    return ledger.suppressions.add(entries, time.time(), path.name, scope)
+
+
+def own_suppressions(path: Path) -> Iterator[Entry]:
+    """The entries of a campaign's suppression file.
+
+    Raises Problems at its end when a line cannot be read: whoever stands there would be mailed.
+    """
     problems: list[Problem] = []
-
-    def good() -> Iterator[Entry]:
-        for entry in suppression.read(path):
-            if isinstance(entry, Problem):
-                problems.append(entry)
-            else:
-                yield entry
-
-    added = ledger.suppressions.add(good(), time.time(), path.name, scope)
+    for entry in suppression.read(path):
+        if isinstance(entry, Problem):
+            problems.append(entry)
+        else:
+            yield entry
     if problems:
         raise Problems(
             problems[:20], f"correct {path.name}, then run the same command again"
         )
-    return added

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from mailblast.breaker import Breaker
+from mailblast.breaker import Breaker, Fault
 from mailblast.compose import Due
 from mailblast.destination import Route
 from mailblast.disposition import Outcome
@@ -25,6 +25,7 @@ from mailblast.provider import Destinations
 from mailblast.runbook import RunBook
 from mailblast.schedule import Heard, Schedule
 from mailblast.send.book import Ready
+from mailblast.send.warned import keep_warnings
 from mailblast.throttle import LONGEST_REST, Pace
 
 SHORT = 2.0  # seconds: for so long a destination may rest with messages at the ready
@@ -57,6 +58,7 @@ class Standing:
         """In practice nobody rests: waiting for hours would teach nothing."""
         self.on_held: Callable[[list[Ready]], None] = lambda _waiting: None
         self.on_stop: Callable[[], None] = lambda: None
+        self.on_warned: Callable[[str], None] = lambda _why: None
         self._schedule = schedule
         self._table = table
         self._breaker = breaker
@@ -68,27 +70,28 @@ class Standing:
         self._last: dict[str, str] = {}  # what was said when it asked for less
         self._rests: dict[str, int] = {}
         self._providers: dict[str, str] = {}
-        self._run = 0
+        self._run: Run | None = None
+        self._warned: set[tuple[str, Fault]] = set()  # what is told to be near a pause
         self._heeded: set[str] = set()  # where a pause was seen; "" is the run
         self._changed: set[str] = set()  # of whom something was learnt that is not kept
 
     # --- Before ----------------------------------------------------------------------------
 
-    def recall(self, run: int) -> None:
+    def recall(self, run: Run) -> None:
         """Go on with what earlier processes have learnt, and with the pauses that stand."""
         for document in () if self._practice else self._runbook.all(KIND):
             learnt = Learnt.from_document(document)
             if learnt.name and learnt.rest:
                 self._recall(learnt)
-        since = self._pauses.last_lifted(run)
-        for verdict in self._ledger.runs.verdicts(run, since):
+        since = self._pauses.last_lifted(run.number)
+        for verdict in self._ledger.runs.verdicts(run.number, since):
             self._breaker.take_over(*verdict)
         self._run = run
-        self._heed()
+        self._heed(run)
 
-    def _heed(self) -> None:
+    def _heed(self, run: Run) -> None:
         """Do what pauses ask for that were not here before: ours, or of what came back."""
-        for pause in self._pauses.standing(self._run):
+        for pause in self._pauses.standing(run.number):
             if pause.destination in self._heeded:
                 continue
             self._heeded.add(pause.destination)
@@ -190,17 +193,32 @@ class Standing:
     def keep(self, *, all_known: bool = False) -> None:
         """Write down what was learnt since the last time; or all that is known, in the end.
 
-        And see whether somebody else has paused something: mail comes back meanwhile.
+        And see whether somebody else has paused something, for mail comes back meanwhile, and
+        what is near a pause.
         """
-        with suppress(
-            LedgerError
-        ):  # if it lasts, the next event that cannot be written tells
-            self._heed()
+        if self._run is not None:
+            # If it lasts, the next event that cannot be written tells.
+            with suppress(LedgerError):
+                self._heed(self._run)
+            self._warn(self._run)
         names = set(self._rests) if all_known else self._changed
         self._changed = set()
         if names:
             documents = {name: self._learnt(name).to_document() for name in names}
             self._runbook.put_all(KIND, documents)
+
+    def _warn(self, run: Run) -> None:
+        """Tell, once, what is near a pause."""
+        near = [
+            one
+            for one in self._breaker.near()
+            if (one.destination, one.fault) not in self._warned
+        ]
+        if near:
+            self._warned.update((one.destination, one.fault) for one in near)
+            keep_warnings(self._runbook, run.run, near, time.time())
+            for one in near:
+                self.on_warned(one.why)
 
     def _learnt(self, name: str) -> Learnt:
         now, wall, pace = time.monotonic(), time.time(), self._schedule.pace(name)

@@ -40,6 +40,7 @@ class Tally:
         self.dispositions.pop(Disposition.DEFERRED, None)
         self.deferrals = 0
         self.remark = ""  # what goes on that the sums do not show
+        self.warnings: list[str] = []  # what came near a pause
         self.destinations: dict[str, DestinationTally] = {}
 
     @property

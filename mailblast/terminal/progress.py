@@ -20,6 +20,7 @@ from mailblast.terminal.words import (
     number,
     visible,
     volume,
+    warning,
 )
 
 REDRAW_EVERY = 0.2  # seconds, on a terminal
@@ -35,6 +36,7 @@ class Watching:
         self._began = time.monotonic()
         self._told_at = self._began
         self._remark = ""
+        self._warned = 0  # how many warnings were shown
 
     def __enter__(self) -> "Watching":
         if self._console.is_terminal:
@@ -47,6 +49,9 @@ class Watching:
 
     def __call__(self, tally: Tally) -> None:
         """Show how far it is."""
+        for why in tally.warnings[self._warned :]:  # above what is drawn anew
+            self._console.print(warning(why), soft_wrap=True)
+        self._warned = len(tally.warnings)
         if self._console.is_terminal:
             self._live.update(self._table(tally))
             return

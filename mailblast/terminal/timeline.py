@@ -7,6 +7,7 @@ from typing import Any
 
 from mailblast.campaign import Limits
 from mailblast.forecast import HORIZON, Binding, Forecast, Lane
+from mailblast.headcount import Headcount
 from mailblast.report import iso
 from mailblast.terminal.words import counted, duration, moment, number, visible
 from mailblast.timeline import SECONDS, Timeline
@@ -24,9 +25,8 @@ def lines(timeline: Timeline, width: int) -> Iterator[str]:
     total = counted(found.messages, "message")
     destinations = counted(len(found.lanes), "destination")
     yield f"{visible(timeline.campaign)}: {total} to {destinations}, {what}"
-    if timeline.suppressed:
-        rows = counted(timeline.suppressed, "row")
-        yield f"without {rows} that the suppression list has"
+    if left_out := _left_out(timeline.heads):
+        yield f"left out: {left_out}"
     yield f"begun now, {moment(timeline.start)}"
     yield ""
     for lane in found.lanes[:SHOWN]:
@@ -39,6 +39,20 @@ def lines(timeline: Timeline, width: int) -> Iterator[str]:
         yield ""
     for sentence in (_end(timeline), _taken_for_granted(timeline)):
         yield from textwrap.wrap(sentence, max(min(width, 92), 30), break_on_hyphens=False)
+
+
+def _left_out(heads: Headcount | None) -> str:
+    """The rows that nobody mails, and why."""
+    if heads is None:
+        return ""  # they were left out when the run began
+    parts = (
+        ("suppressed", heads.suppressed),
+        ("invalid", heads.invalid),
+        ("duplicates", heads.duplicates),
+    )
+    total = counted(sum(rows for _, rows in parts), "row")
+    said = ", ".join(f"{number(rows)} {word}" for word, rows in parts if rows)
+    return said and f"{total} ({said})"
 
 
 def _lane(lane: Lane, timeline: Timeline, width: int) -> Iterator[str]:
@@ -114,8 +128,7 @@ def _taken_for_granted(timeline: Timeline) -> str:
     return (
         "Taken for granted: everybody accepts at the first attempt; a message takes "
         f"{SECONDS:g} s on a connection{answers}; this machine composes and signs "
-        f"{number(round(timeline.means.speed))} a second; whoever stands there twice or cannot "
-        "be mailed is counted too."
+        f"{number(round(timeline.means.speed))} a second; every row can be rendered."
     )
 
 
@@ -133,7 +146,7 @@ def in_words(binding: Binding, limits: Limits, timeline: Timeline) -> str:
 
 def as_json(timeline: Timeline) -> dict[str, Any]:
     """The form of `plan --json`; `begins` and `ends` are in seconds from `start`."""
-    found = timeline.forecast
+    found, heads = timeline.forecast, timeline.heads
     return {
         "campaign": timeline.campaign,
         "run": timeline.run.run if timeline.run else None,
@@ -141,7 +154,9 @@ def as_json(timeline: Timeline) -> dict[str, Any]:
         "end": None if found.left else iso(timeline.start + found.seconds),
         "seconds": None if found.left else round(found.seconds, 1),
         "messages": found.messages,
-        "suppressed": timeline.suppressed,
+        "suppressed": heads.suppressed if heads else 0,
+        "invalid": heads.invalid if heads else 0,
+        "duplicates": heads.duplicates if heads else 0,
         "left": found.left,
         "bottleneck": found.lanes[0].load.destination,
         "connections": timeline.means.connections,

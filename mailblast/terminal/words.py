@@ -169,6 +169,11 @@ def paused(pause: Pause, campaign: str) -> str:
     )
 
 
+def warning(why: str) -> str:
+    """What came near a pause."""
+    return f"Near a pause: {visible(why)}"
+
+
 def rests(destination: str, until: float, *, spent: bool = False) -> str:
     """Why a destination gets nothing for now; `spent`: its cap of the day."""
     if spent:
@@ -251,6 +256,7 @@ def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
     ):
         option = ["--rehearse"] if rehearsal else []
         lines.append(f"Something is still due: {send_again(campaign, *option)}")
+    lines += [warning(one["why"]) for one in report.warnings]
     return lines + holds(report.paused, report.resting, campaign)
 
 
