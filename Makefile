@@ -42,7 +42,7 @@ demo: $(VENV)/run
 	@sh tests/demo.sh $(DEMO) $(abspath $(BIN))
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n $(WORKERS) -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

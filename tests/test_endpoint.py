@@ -777,11 +777,10 @@ def test_send_asks_it_too(tmp_path, authority, ca_file):
     [
         ({}, NOT_ASKED.why),
         ({"dns = false": "", "via": 'via = "sandbox"'}, PRACTICE.why),
-        ({"dns = false": "", 'url = "https://u.shop.example/u"': ""}, NO_URL.why),
     ],
 )
 def test_nobody_is_asked_unbidden(tmp_path, changes, why):
-    """Not with dns = false, not in practice, and not where there is no address."""
+    """Not with dns = false, and not in practice."""
     delivery = f'[delivery]\n{changes.pop("via", DIRECT)}\nresolver = "127.0.0.1:1"\n'
     text = f"{SETTINGS}{delivery}"
     for old, new in changes.items():
@@ -793,3 +792,8 @@ def test_nobody_is_asked_unbidden(tmp_path, changes, why):
 
     seen = {one["id"]: (one["status"], one["evidence"]) for one in ran.json["findings"]}
     assert seen["WEB-GET-SAFE"] == ("skip", why)
+
+
+def test_without_an_address_there_is_nothing_to_try():
+    """What opts out by mail alone has no page."""
+    assert probing.link(campaign(unsubscribe={"url": ""}), None) == NO_URL

@@ -146,7 +146,7 @@ def test_killed_at_random(tmp_path, way, seed):
         letter(tmp_path, rows(ROWS), delivery=way.delivery(server.port, CONNECTIONS))
         while True:
             pid = parent.start(tmp_path, "send", "letter", "--yes")
-            time.sleep(dice.uniform(0.05, 0.7))
+            a_while(dice, server)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             if parent.status() != -signal.SIGKILL:
@@ -157,6 +157,17 @@ def test_killed_at_random(tmp_path, way, seed):
         check(tmp_path, server, ROWS)
 
     assert kills >= 15  # ten seeds: some two hundred in all
+
+
+def a_while(dice, server):
+    """A random time, in which nothing may have been sent yet; or until a few more have it."""
+    if dice.random() < 0.5:
+        time.sleep(dice.uniform(0.05, 0.7))
+        return
+    enough = server.copies.total() + dice.randint(1, ROWS // 12)
+    late = time.monotonic() + 3
+    while server.copies.total() < enough and time.monotonic() < late:
+        time.sleep(0.002)
 
 
 async def delayed(connection):

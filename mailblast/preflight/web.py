@@ -44,6 +44,8 @@ def fetched(
         return dict.fromkeys(KINDS, PRACTICE)
     if not campaign.declared.dns:
         return dict.fromkeys(KINDS, NOT_ASKED)
+    if why := _nobody_answers(groups):
+        return dict.fromkeys(KINDS, why)
     try:
         resolver = Resolver(campaign.delivery.resolver)
     except UserError as error:
@@ -77,6 +79,12 @@ def _behind(
     if isinstance(found, kind):
         return asking(found)
     return found if isinstance(found, Refusal) else NOT_ASKED
+
+
+def _nobody_answers(groups: Mapping[type, object]) -> Refusal | None:
+    """Why the DNS gave nothing at all, if it did: no name of a web server is asked for then."""
+    refusals = [one for one in groups.values() if isinstance(one, Refusal)]
+    return refusals[0] if refusals and len(refusals) == len(groups) else None
 
 
 async def _gathered(askings: Mapping[type, Asking | Refusal]) -> dict[type, object]:
