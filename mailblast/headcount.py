@@ -19,9 +19,7 @@ from mailblast.address import BLANKS, Address, is_plain_local, parse, plain_doma
 PARTS = 256  # of the hashes, each counted by itself
 
 _BAD = -1  # a domain that no address can have
-_ASK = (
-    -2
-)  # one whose addresses have to be read one at a time: an IDN (RFC 5890), a long one
+_ASK = -2  # one whose addresses are read one at a time: an IDN (RFC 5890), a long one
 
 
 @dataclass(frozen=True, slots=True)

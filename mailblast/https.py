@@ -84,7 +84,7 @@ class Unreached(Refusal):
 async def ask(
     host: str, addresses: Sequence[str], web: Web, question: Question
 ) -> Response | Refusal:
-    """The answer of `host`, from the first of its addresses that has a connection."""
+    """The answer of `host`, from the first of its addresses that gives one."""
     got = await _first(host, addresses, web, partial(_exchange, host, web, question))
     return got if isinstance(got, Refusal) else _response(host, got, question)
 
@@ -97,8 +97,8 @@ async def certified_until(host: str, addresses: Sequence[str], web: Web) -> floa
 async def _first(
     host: str, addresses: Sequence[str], web: Web, act: Callable[[_Streams], Awaitable[T]]
 ) -> T | Refusal:
-    """What comes of `act` on the first address that has a connection."""
-    refusal = Refusal(f"{host} has no address")
+    """What comes of `act` on the first address where it comes to something."""
+    refusal, reached = Refusal(f"{host} has no address"), False
     try:
         async with asyncio.timeout(web.seconds):
             for address in addresses:
@@ -106,6 +106,7 @@ async def _first(
                 if isinstance(streams, Refusal):
                     refusal = streams
                     continue
+                reached = True
                 try:
                     return await act(streams)
                 except OSError as error:
@@ -113,6 +114,8 @@ async def _first(
                 finally:
                     streams[1].transport.abort()
     except TimeoutError:
+        if not reached:
+            return Unreached(f"{host}: no connection within {web.seconds:g} s")
         return Refusal(f"{host}: no answer within {web.seconds:g} s")
     return refusal
 

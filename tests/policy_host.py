@@ -40,12 +40,16 @@ class PolicyHost:
             self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             if self.silent:
                 await reader.read()
-            writer.write(self.response or ok(self.text))
-            await writer.drain()
+            await self.answer(writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client has gone
         finally:
             writer.transport.abort() if self.silent else writer.close()
+
+    async def answer(self, writer: asyncio.StreamWriter) -> None:
+        """What is said to a request."""
+        writer.write(self.response or ok(self.text))
+        await writer.drain()
 
 
 def ok(text: str, kind: str = "text/plain", status: str = "200 OK") -> bytes:

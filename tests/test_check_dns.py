@@ -63,9 +63,9 @@ DNS_RULES = (
 )
 
 
-def found(workspace, *words, status=0):
+def found(workspace, *words, status=0, **more):
     """The statuses of the rules that ask the DNS, and the evidence of each."""
-    seen = ok(workspace, "check", "letter", "--json", *words, status=status).json[
+    seen = ok(workspace, "check", "letter", "--json", *words, status=status, **more).json[
         "findings"
     ]
     return {one["id"]: (one["status"], one["evidence"]) for one in seen}

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -69,7 +70,7 @@ def test_the_first_five_commands(tmp_path: Path, name: str) -> None:
     """From nothing to a report that adds up, standing in one directory all the time."""
     unmarked(tmp_path)
     written = ok(tmp_path, "init", name)
-    assert f"mailblast preview {name}" in written.out
+    assert f"mailblast preview {shlex.quote(name)}" in written.out
 
     assert "Dear Agnes" in ok(tmp_path, "preview", name).out
     ok(tmp_path, "send", name, "--yes")

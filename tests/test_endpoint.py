@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from contextlib import closing
+import socket
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from web import (
     page,
     says_nothing,
     slow,
+    trusted,
 )
 
 from mailblast import Ledger, tag
@@ -352,17 +354,19 @@ def test_a_label_around_a_thousand_boxes():
 
 
 @pytest.fixture(scope="module")
-def authority():
-    """Who signs the certificates here."""
-    return trustme.CA()
+def known(tmp_path_factory):
+    """Who signs the certificates here, and the file that says so."""
+    return trusted(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="module")
-def ca_file(authority, tmp_path_factory):
-    """The same, as a file."""
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
+def authority(known):
+    return known[0]
+
+
+@pytest.fixture(scope="module")
+def ca_file(known):
+    return known[1]
 
 
 def probe(ca_file: Path, url: str, *, script=None, loopback: bool = True):
@@ -600,6 +604,23 @@ def test_nobody_there(ca_file):
     assert isinstance(unknown, Refusal)
     assert "no address on the public Internet" in private.why
     assert isinstance(answers.get, Refusal)
+
+
+def test_whoever_is_behind_a_firewall(ca_file, monkeypatch):
+    """What drops packets, and refuses nothing, is not known to be out of order either."""
+    monkeypatch.setattr(reach, "SECONDS", 0.4)
+    with ExitStack() as stack:
+        full = stack.enter_context(closing(socket.socket()))
+        full.bind(("127.0.6.1", 0))
+        full.listen(0)  # its queue holds one that nobody accepts; others are not heard
+        for _ in range(3):
+            waiting = stack.enter_context(closing(socket.socket()))
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        door, _ = probe(ca_file, f"https://{HOST}:{full.getsockname()[1]}/u")
+
+    assert door.unreached
+    assert door.why == f"{HOST}: no connection within 0.4 s"
 
 
 # -- The commands -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import time
 import pytest
 from commands import PROGRAM, environment, letter, ok
 
-from mailblast.check.finding import counted
+from mailblast.quantity import counted
 
 MAILDIR = '[delivery]\nvia = "maildir"\nmaildir = "../out"\n'
 
@@ -42,6 +42,21 @@ def test_a_file_that_is_no_mail(tmp_path, name, content):
         said = ok(tmp_path, "bounces", *words, name, status=1).err
         assert f"{name}: this is no mail" in said
     assert "bare.txt  none" in ok(tmp_path, "bounces", "explain", "bare.txt").out
+
+
+def test_a_notice_without_its_header(tmp_path):
+    """Copied out of a mail reader it says the same."""
+    notice = (
+        b"This is the mail system at host mx.inbox.example.\n\n"
+        b"<ann@inbox.example>: host mx.inbox.example[192.0.2.5] said: 550 5.1.1\n"
+        b"    User unknown (in reply to RCPT TO command)\n"
+    )
+    (tmp_path / "copied.txt").write_bytes(notice)
+
+    said = ok(tmp_path, "bounces", "explain", "copied.txt").out
+
+    assert "copied.txt  bounce" in said
+    assert "ann@inbox.example  failed" in said
 
 
 def test_whether_somebody_is_suppressed_is_said_first(tmp_path):

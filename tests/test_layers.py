@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "mailblast"
 # fmt: off
 LAYERS = [
     # words: the nouns everyone shares
-    "errors", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
+    "errors", "quantity", "address", "smtp.reply", "phrase", "reason", "event", "lookup",
     # rules: they decide; no socket, no SQL, no clock, no chance, no screen
     "campaign.forms", "campaign.ip", "campaign.declared", "campaign.limits", "campaign.keys",
     "campaign.suppression", "campaign.source", "campaign.imap", "campaign.settings",
@@ -65,7 +65,7 @@ LAYERS = [
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
     "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight.mailable",
-    "preflight.published",
+    "preflight.gather", "preflight.published",
     "preflight.reach", "preflight.endpoint", "preflight.behind", "preflight.web",
     "preflight.traffic", "preflight", "clean", "attest",
     "send.ready", "send.enrol", "send.tally", "send.warned",

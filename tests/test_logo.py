@@ -5,7 +5,6 @@ import gzip
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import trustme
 from checking import TODAY, campaign, facts, findings
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_dns import ScriptedDns
 from told import told
-from web import Website
+from web import Website, trusted
 
 from mailblast.certificate import mark
 from mailblast.check import svg
@@ -115,6 +114,9 @@ def test_bimi(text, expected):
         (SVG.replace("<circle", '<g onclick="go()"/><circle'), "handler"),
         (SVG.replace("<circle", '<use href="https://x.example/#a"/><circle'), "outside"),
         (SVG.replace("<circle", f"<g>{' ' * 40_000}</g><circle"), "octets"),
+        (SVG.replace("<circle", "<filter/><circle"), "<filter>"),
+        (SVG.replace("<circle", '<n:view xmlns:n="urn:x"/><circle'), "<view>"),
+        (SVG.replace("<circle", "<defs><linearGradient/></defs><circle"), ""),
         (SVG.replace("<svg", "<html").replace("</svg", "</html"), "no SVG"),
         ("<svg", "no XML"),
         ("", "no XML"),
@@ -199,17 +201,14 @@ def test_whatever_a_logo_is(octets):
 
 
 @pytest.fixture(scope="module")
-def trusted(tmp_path_factory):
+def known(tmp_path_factory):
     """An authority, and the file that has it."""
-    authority = trustme.CA()
-    file = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(file))
-    return authority, file
+    return trusted(tmp_path_factory.mktemp("ca"))
 
 
-def fetched(trusted, answer, logo="https://shop.example:{}/l.svg", more=""):
+def fetched(known, answer, logo="https://shop.example:{}/l.svg", more=""):
     """What is fetched for a record, from a real server."""
-    authority, file = trusted
+    authority, file = known
 
     async def main(port):
         text = f"v=BIMI1; l={logo.format(port)}; a={more.format(port)}"
@@ -222,26 +221,24 @@ def fetched(trusted, answer, logo="https://shop.example:{}/l.svg", more=""):
         return asyncio.run(main(site.port)), site.seen
 
 
-def test_the_files_are_fetched(trusted):
+def test_the_files_are_fetched(known):
     """Each once, over HTTPS; what is not named is not asked for."""
     both, seen = fetched(
-        trusted, lambda *_: (200, {}, SVG), more="https://shop.example:{}/l.pem?v=2"
+        known, lambda *_: (200, {}, SVG), more="https://shop.example:{}/l.pem?v=2"
     )
-    one, _ = fetched(trusted, lambda *_: (200, {}, SVG))
+    one, _ = fetched(known, lambda *_: (200, {}, SVG))
 
     assert both.logo == both.certificate == SVG.encode()
     assert sorted(path for _, path, _, _ in seen) == ["/l.pem?v=2", "/l.svg"]
     assert one.certificate == Refusal("the record names none")
 
 
-def test_files_that_are_none(trusted):
+def test_files_that_are_none(known):
     """Not there, without end, or an address that is a trap."""
-    gone, _ = fetched(trusted, lambda *_: (404, {}, ""))
-    large, _ = fetched(trusted, lambda *_: (200, {}, "x" * (MAX_LOGO + 50_000)))
-    trap, seen = fetched(
-        trusted, lambda *_: (200, {}, SVG), "https://shop.example/\r\nX: y"
-    )
-    odd, _ = fetched(trusted, lambda *_: (200, {}, SVG), "https://shop.example:99999/")
+    gone, _ = fetched(known, lambda *_: (404, {}, ""))
+    large, _ = fetched(known, lambda *_: (200, {}, "x" * (MAX_LOGO + 50_000)))
+    trap, seen = fetched(known, lambda *_: (200, {}, SVG), "https://shop.example/\r\nX: y")
+    odd, _ = fetched(known, lambda *_: (200, {}, SVG), "https://shop.example:99999/")
 
     assert gone.logo == Refusal("status 404")
     assert "more than" in large.logo.why

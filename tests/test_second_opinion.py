@@ -41,6 +41,7 @@ class Sender(NamedTuple):
 
 
 GOOD = {"BULK-SPF": "pass", "BULK-DKIM": "pass", "BULK-ALIGN": "pass", "BULK-DMARC": "pass"}
+UNSIGNED = {**GOOD, "BULK-DKIM": "fail", "DKIM-KEY": "fail"}
 SENDERS = {
     "right": Sender(
         SPF, "", DMARC, GOOD, {"R_SPF_ALLOW", "R_DKIM_ALLOW", "DMARC_POLICY_ALLOW"}
@@ -49,21 +50,21 @@ SENDERS = {
         SPF,
         "other",
         DMARC,
-        {**GOOD, "BULK-DKIM": "fail", "DKIM-KEY": "fail"},
+        UNSIGNED,
         {"R_SPF_ALLOW", "R_DKIM_REJECT", *ONE},
     ),
     "revoked": Sender(
         SPF,
         'TXT "v=DKIM1; p="',
         DMARC,
-        {**GOOD, "BULK-DKIM": "fail", "DKIM-KEY": "fail"},
+        UNSIGNED,
         {"R_SPF_ALLOW", "R_DKIM_PERMFAIL", "DMARC_POLICY_ALLOW"},
     ),
     "keyless": Sender(
         SPF,
         "A 192.0.2.9",
         DMARC,
-        {**GOOD, "BULK-DKIM": "fail", "DKIM-KEY": "fail"},
+        UNSIGNED,
         {"R_SPF_ALLOW", "R_DKIM_PERMFAIL", "DMARC_POLICY_ALLOW"},
     ),
     "elsewhere": Sender(  # SPF has another address

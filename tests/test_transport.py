@@ -4,14 +4,13 @@ import asyncio
 import os
 
 import pytest
-import trustme
 from checking import campaign, facts, findings
 from nameservers import Nameservers, needs_nameservers
 from scripted_dns import ScriptedDns
 from test_check_dns import campaign as letter_with_key
 from test_check_dns import found, settings, zones
 from told import told
-from web import Website
+from web import Website, trusted
 
 from mailblast.check.published import ASKINGS, Domains, Transport
 from mailblast.check.transport import StsPolicies
@@ -20,6 +19,8 @@ from mailblast.lookup import Lookup
 from mailblast.preflight.behind import policies
 from mailblast.preflight.reach import Reach
 from mailblast.resolver import Resolver
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the port of HTTPS")
 
 STANDARDS = "standards"
 RECORD = '_mta-sts.shop.example. TXT "v=STSv1; id=20261125"\n'
@@ -99,11 +100,10 @@ def test_a_policy_that_was_not_fetched_is_no_pass():
     assert one.status == "skip"
 
 
+@needs_root
 def test_policies_are_fetched_from_their_host(tmp_path):
     """Of the domains that have a record, over HTTPS, with a certificate for that name."""
-    authority = trustme.CA()
-    file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(file))
+    authority, file = trusted(tmp_path)
     there = {("mta-sts.shop.example", "A"): "127.0.6.2"}
     records = Transport(
         {"shop.example": Lookup(("v=STSv1; id=1",)), "other.example": Lookup(())}, {}
@@ -114,8 +114,6 @@ def test_policies_are_fetched_from_their_host(tmp_path):
             reach = Reach(Resolver(dns.server), allow_loopback=True, ca_file=file)
             return await policies(records, reach)
 
-    if os.geteuid() != 0:
-        pytest.skip("needs root: the port of HTTPS")
     with Website(authority, "127.0.6.2", "mta-sts.shop.example", plain(GOOD), port=443):
         good = asyncio.run(main())
     nobody = asyncio.run(main())
@@ -129,26 +127,19 @@ def plain(text):
     return lambda _method, _times: (200, {"Content-Type": "text/plain"}, text)
 
 
+@needs_root
 @needs_nameservers
 def test_check_reads_the_policy(tmp_path):
     """Through `mailblast check`: a policy that leaves out the mail host is a failure."""
     key = letter_with_key(tmp_path, "127.0.0.1:1")
-    authority = trustme.CA()
-    file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(file))
+    authority, file = trusted(tmp_path)
     zone = zones(key)
     zone["shop.example"] += "mta-sts A 127.0.6.3\n"
-    if os.geteuid() != 0:
-        pytest.skip("needs root: the port of HTTPS")
     bad = plain(GOOD.replace("mail.shop", "other.shop"))
     site = Website(authority, "127.0.6.3", "mta-sts.shop.example", bad, port=443)
     with Nameservers(zone) as dns, site:
         (tmp_path / "letter/campaign.toml").write_text(settings(dns.resolver))
-        os.environ["SSL_CERT_FILE"] = str(file)
-        try:
-            seen = found(tmp_path)
-        finally:
-            del os.environ["SSL_CERT_FILE"]
+        seen = found(tmp_path, env={"SSL_CERT_FILE": str(file)})
         quiet = found(tmp_path, "--no-dns")
 
     assert seen["DNS-MTASTS"] == ("fail", "mx: other.shop.example")

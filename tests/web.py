@@ -15,12 +15,29 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import trustme
+from policy_host import PolicyHost
 
 PAGE = """<!doctype html><title>Leave</title><h1>Unsubscribe?</h1>
 <form method="post"><button>Unsubscribe from all mail</button></form>"""
+
+
+def trusted(directory: Path) -> tuple[trustme.CA, Path]:
+    """An authority, and the file that has it."""
+    authority, file = trustme.CA(), directory / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return authority, file
+
+
+def certified(authority: trustme.CA, name: str, **certificate: Any) -> ssl.SSLContext:
+    """What a server of this name shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, **certificate).configure_cert(context)
+    return context
+
 
 Answered = tuple[int, Mapping[str, str], str]
 Answer = Callable[[str, int], Answered]
@@ -58,8 +75,7 @@ class Website:
         port: int = 0,
         **certificate: Any,
     ) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(name, **certificate).configure_cert(context)
+        context = certified(authority, name, **certificate)
         self.seen: list[tuple[str, str, str, bytes]] = []
         site = self
         asked: Counter[str] = Counter()
@@ -115,41 +131,25 @@ def slow(seconds: float) -> Answer:
 Act = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
-class Rude:
-    """A TLS server that reads a request and then does as it is told; an asynchronous context.
-
-    `asked` counts the requests.
-    """
+class Rude(PolicyHost):
+    """A TLS server that reads a request and then does as it is told; an asynchronous context."""
 
     def __init__(self, authority: trustme.CA, address: str, name: str, act: Act) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(name).configure_cert(self._context)
-        self._address, self._name, self._act = address, name, act
-        self.asked = 0
+        super().__init__(certified(authority, name), address)
+        self._name, self._act = name, act
 
-    async def __aenter__(self) -> "Rude":
-        self._server = await asyncio.start_server(
-            self._serve, self._address, 0, ssl=self._context
-        )
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"https://{self._name}:{port}/u"
-        return self
+    @property
+    def url(self) -> str:
+        """Its address, for [unsubscribe] url."""
+        return f"https://{self._name}:{self.port}/u"
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
+    @property
+    def asked(self) -> int:
+        """How many requests there were."""
+        return len(self.requests)
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            self.asked += 1
-            await self._act(writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # they have gone
-        finally:
-            writer.close()
+    async def answer(self, writer: asyncio.StreamWriter) -> None:
+        await self._act(writer)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"

@@ -10,12 +10,13 @@ from datetime import date, timedelta
 
 from mailblast.check import visible
 from mailblast.check.facts import Consent, Facts, Listed, Messages, Seen, WirelessDomains
-from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import ADVERTISEMENT
 from mailblast.check.scope import commercial
 from mailblast.check.survey import lines_of
 from mailblast.check.volume import in_bulk
+from mailblast.quantity import counted
 
 SOON = timedelta(days=30)
 

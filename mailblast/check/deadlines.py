@@ -7,8 +7,9 @@ the law's.
 from datetime import UTC, datetime, timedelta
 
 from mailblast.check.facts import Facts, History, Late
-from mailblast.check.finding import Verdict, counted, failed, passed, warned
+from mailblast.check.finding import Verdict, failed, passed, warned
 from mailblast.check.pack import Check
+from mailblast.quantity import counted
 
 HOUR = 3600.0
 SATURDAY = 5

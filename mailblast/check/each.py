@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, counted, passed, skipped
+from mailblast.check.finding import Verdict, passed, skipped
 from mailblast.check.pack import Check
 from mailblast.check.page import Page, read
 from mailblast.errors import Refusal
+from mailblast.quantity import counted
 
 MOST = 8  # findings of one rule; who has mended these sees the next
 

@@ -24,10 +24,8 @@ from mailblast.errors import Refusal
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 
 RENEWED = 30  # days before its end by which a certificate is renewed
-KEPT, SAFELY = (
-    30,
-    60,
-)  # days after the last message (15 U.S.C. 7704(a)(3)(A)(ii); CASL s.11(2))
+# Days after the last message (15 U.S.C. 7704(a)(3)(A)(ii); CASL s.11(2)).
+KEPT, SAFELY = 30, 60
 
 
 @dataclass(frozen=True, slots=True)

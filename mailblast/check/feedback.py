@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 
 from mailblast.check.facts import Facts, Listed, Messages, Sample
-from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped
+from mailblast.check.finding import Verdict, asked, failed, passed, skipped
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
 from mailblast.check.signature import OwnKey
+from mailblast.quantity import counted
 
 # Three fields that are free, and the sender's own name, which stays (GFBL).
 _FEEDBACK_ID = re.compile(r"(?:[^:\s]*:){1,3}[^:\s]{5,15}")

@@ -68,11 +68,6 @@ def asked(evidence: str, about: str, **values: object) -> Verdict:
     return Verdict(None, evidence, _texts(values), about)
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with its noun: `1 row`, `2,000 rows`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def _texts(values: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 

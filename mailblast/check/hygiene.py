@@ -4,14 +4,16 @@ What is found is told and set aside (`send` mails no row twice, and nobody on th
 list); `mailblast list clean` takes it out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from mailblast.check.census import FIRST, Hygiene, Mailable, Noted
 from mailblast.check.facts import Facts, Listed, Seen
-from mailblast.check.finding import Verdict, counted, failed, passed, warned
+from mailblast.check.finding import Verdict, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.hygiene.disposable import edition, is_disposable
 from mailblast.hygiene.typo import meant
+from mailblast.quantity import counted
 
 
 def syntax(facts: Facts) -> Iterator[Verdict]:
@@ -99,39 +101,45 @@ def dictionary(facts: Facts) -> Iterator[Verdict]:
 # --- Words ----------------------------------------------------------------------------------
 
 
-def _counted(one: str, many: str) -> Callable[[int], str]:
-    return lambda number: f"1 {one}" if number == 1 else f"{number:,} {many}"
-
-
-_INVALID = _counted(
-    "row has no address that can be mailed", "rows have no address that can be mailed"
+_INVALID = partial(
+    counted,
+    one="row has no address that can be mailed",
+    many="rows have no address that can be mailed",
 )
-_UNUSUAL = _counted(
-    "address has a character that some receivers refuse",
-    "addresses have a character that some receivers refuse",
+_UNUSUAL = partial(
+    counted,
+    one="address has a character that some receivers refuse",
+    many="addresses have a character that some receivers refuse",
 )
-_MISTYPED = _counted(
-    "address is at a domain that looks mistyped",
-    "addresses are at domains that look mistyped",
+_MISTYPED = partial(
+    counted,
+    one="address is at a domain that looks mistyped",
+    many="addresses are at domains that look mistyped",
 )
-_REPEATED = _counted(
-    "row repeats an address; send mails it once",
-    "rows repeat an address; send mails each once",
+_REPEATED = partial(
+    counted,
+    one="row repeats an address; send mails it once",
+    many="rows repeat an address; send mails each once",
 )
-_ROLES = _counted(
-    "address names a job and no person (a role account)",
-    "addresses name a job and no person (role accounts)",
+_ROLES = partial(
+    counted,
+    one="address names a job and no person (a role account)",
+    many="addresses name a job and no person (role accounts)",
 )
-_DEAD = _counted(
-    "address is at a domain that takes no mail",
-    "addresses are at domains that take no mail",
+_DEAD = partial(
+    counted,
+    one="address is at a domain that takes no mail",
+    many="addresses are at domains that take no mail",
 )
-_BOUNCED = _counted(
-    "address bounced last time, and is not suppressed for it yet",
-    "addresses bounced last time, and are not suppressed for it yet",
+_BOUNCED = partial(
+    counted,
+    one="address bounced last time, and is not suppressed for it yet",
+    many="addresses bounced last time, and are not suppressed for it yet",
 )
-_DISPOSABLE = _counted(
-    "address is at a disposable domain", "addresses are at disposable domains"
+_DISPOSABLE = partial(
+    counted,
+    one="address is at a disposable domain",
+    many="addresses are at disposable domains",
 )
 
 

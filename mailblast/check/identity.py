@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, counted, failed, passed, warned
+from mailblast.check.finding import Verdict, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import PRIVACY
 from mailblast.check.scope import commercial
 from mailblast.check.visible import plain
+from mailblast.quantity import counted
 
 _PHONE = re.compile(r"(?:\+|\b0)\d[\d ()./-]{6,}\d")
 _MAILBOX = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from mailblast.check import each, visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, counted, failed, passed, skipped
+from mailblast.check.finding import Verdict, failed, passed, skipped
 from mailblast.check.header import values
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
+from mailblast.quantity import counted
 
 _URL_FIELDS = (
     "List-Help",

@@ -145,7 +145,7 @@ class _Parser(HTMLParser):  # type: ignore[misc]  # the library ships no types
             raise _TooMuch(f"it has more than {MAX_FAULTS:,} faults")
 
 
-class _Tokenizer(HTMLTokenizer):  # type: ignore[misc]
+class _Tokenizer(HTMLTokenizer):  # type: ignore[misc]  # as above
     """Its tokens.  What is open is counted as it is, not as the tags would have it: end tags
     that fit nothing close nothing."""
 

@@ -1,8 +1,9 @@
 """Whether the templates can be filled in with the rows of the list."""
 
 from mailblast.check.facts import Facts, TriedOut
-from mailblast.check.finding import Verdict, counted, failed, passed, warned
+from mailblast.check.finding import Verdict, failed, passed, warned
 from mailblast.check.pack import Check
+from mailblast.quantity import counted
 
 
 def rendered(facts: Facts) -> Verdict:

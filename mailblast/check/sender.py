@@ -7,10 +7,11 @@ from typing import NamedTuple
 from mailblast.campaign.checks import is_loopback
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Listed, Messages, Sample
-from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import REPLY_OR_FORWARD
 from mailblast.check.scope import commercial
+from mailblast.quantity import counted
 
 _SAMPLE_ADDRESS = re.compile(
     r"123 (?:main|any)\b|\byour (?:street|address|city|company)|\{\{|\blorem\b",

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from mailblast.check.facts import Facts, Score, SpamScores
-from mailblast.check.finding import Verdict, counted, failed, passed, warned
+from mailblast.check.finding import Verdict, failed, passed, warned
 from mailblast.check.pack import Check
+from mailblast.quantity import counted
 
 HEAVIEST = 5  # symbols to name
 NEAR = 0.5  # of SpamAssassin's limit

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, asked, counted, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, asked, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import DEADLINE, REPLY_OR_FORWARD
 from mailblast.check.scope import commercial
+from mailblast.quantity import counted
 
 COMPARED = 1000  # visible characters of the body
 STEM = 5  # letters by which two forms of a word are one

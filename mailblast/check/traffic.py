@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from mailblast.check.facts import Facts, Listed
-from mailblast.check.finding import Verdict, counted, failed, passed, skipped, warned
+from mailblast.check.finding import Verdict, failed, passed, skipped, warned
 from mailblast.check.pack import Check
 from mailblast.check.scope import commercial
+from mailblast.quantity import counted
 
 DAYS = 7  # before today: as long as Gmail remembers a bad rate (GFAQ)
 STREAM_DAYS = 30

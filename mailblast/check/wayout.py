@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 from mailblast.check import visible
 from mailblast.check.facts import Facts, Messages, Sample
-from mailblast.check.finding import Verdict, asked, counted, failed, passed, warned
+from mailblast.check.finding import Verdict, asked, failed, passed, warned
 from mailblast.check.pack import Check
 from mailblast.check.phrases import OPT_OUT, OPT_OUT_BY_REPLY, SAYS_NOTHING
 from mailblast.check.scope import commercial
 from mailblast.check.visible import Piece
+from mailblast.quantity import counted
 
 UNREADABLE, SMALL = 8, 10  # CSS pixels
 INVISIBLE, FAINT = 1.3, 3.0  # contrast ratios

@@ -18,11 +18,11 @@ from mailblast.dossier import dossier
 from mailblast.errors import UserError
 from mailblast.event import Event
 from mailblast.ledger import Delivery, Ledger, Run
+from mailblast.quantity import counted
 from mailblast.terminal import Screen
 from mailblast.terminal.dossier import MOST
 from mailblast.terminal.dossier import lines as dossier_in_lines
 from mailblast.terminal.history import entry
-from mailblast.terminal.words import counted
 
 PAGE = 92  # columns of a page of text
 

@@ -14,10 +14,10 @@ from mailblast.cli import past
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger, Suppression
+from mailblast.quantity import counted
 from mailblast.reason import Reason
 from mailblast.suppression.policy import counts
 from mailblast.terminal import Screen, history
-from mailblast.terminal.words import counted
 
 MOMENTS = ("%Y-%m-%d", "%Y-%m-%d %H:%M")
 

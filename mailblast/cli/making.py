@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -25,9 +26,10 @@ def init(directory: Path) -> None:
     workspace = find_workspace(directory)
     private_directory(workspace / STATE)
     screen.say(f"The workspace is {workspace}: run everything there or below.")
-    screen.say(f"Look at it with: mailblast preview {directory}")
+    named = quote(str(directory))
+    screen.say(f"Look at it with: mailblast preview {named}")
     screen.say(
-        f"It goes to the practice Internet on this machine with: mailblast send {directory}"
+        f"It goes to the practice Internet on this machine with: mailblast send {named}"
     )
 
 

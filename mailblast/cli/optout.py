@@ -8,8 +8,8 @@ import click
 from mailblast import optout
 from mailblast.cli.base import opened
 from mailblast.errors import Refused
+from mailblast.quantity import counted, number
 from mailblast.terminal import Screen, history
-from mailblast.terminal.words import counted, number
 
 
 @click.group()

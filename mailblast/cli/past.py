@@ -16,17 +16,17 @@ Story = tuple[Run, Delivery, list[Event], list[Returned]]
 
 def mishap(one: Mishap) -> dict[str, object]:
     """An object of `bounces list --json`."""
-    told = event(Recorded(0, one.run, one.event))
-    del told["id"]
-    return {"address": one.mailbox, **told, "suppressed": one.suppressed}
+    named = {"address": one.mailbox, "run": one.run}
+    return {**named, **_fact(one.event), "suppressed": one.suppressed}
 
 
 def event(one: Recorded) -> dict[str, object]:
-    """What happened."""
-    told = one.event
+    """What happened, in which run."""
+    return {"id": one.id, "run": one.run, **_fact(one.event)}
+
+
+def _fact(told: Event) -> dict[str, object]:
     return {
-        "id": one.id,
-        "run": one.run,
         "event": told.kind,
         "at": iso(told.at),
         "reason": told.reason,
@@ -91,9 +91,6 @@ def _story(
     run: Run, delivery: Delivery, events: list[Event], returned: list[Returned]
 ) -> dict[str, object]:
     known = {one.digest for one in events}
-    recorded = [event(Recorded(0, run.run, one)) for one in events]
-    for one in recorded:
-        del one["id"], one["run"]
     return {
         "run": run.run,
         "campaign": run.campaign,
@@ -101,7 +98,7 @@ def _story(
         "disposition": delivery.disposition,
         "reason": delivery.reason,
         "marks": list(delivery.marks),
-        "events": recorded,
+        "events": [_fact(one) for one in events],
         "came_back": [
             {
                 "at": iso(one.at),

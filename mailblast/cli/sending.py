@@ -16,6 +16,7 @@ from mailblast.event import Disposition
 from mailblast.keys import keyring
 from mailblast.mailbox import read as read_mailbox
 from mailblast.preflight.packs import rule
+from mailblast.quantity import counted
 from mailblast.reconcile import Reconcile
 from mailblast.report import RunReport
 from mailblast.send import (
@@ -30,7 +31,7 @@ from mailblast.send import (
 )
 from mailblast.send.due import campaigns_due
 from mailblast.terminal import Screen
-from mailblast.terminal.words import counted, visible
+from mailblast.terminal.words import visible
 
 
 class _Duration(click.ParamType[float]):

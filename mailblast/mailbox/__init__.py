@@ -21,6 +21,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from mailblast.bounce import Kind, Notice
+from mailblast.bounce import read as read_notice
 from mailblast.errors import Refusal, UserError
 from mailblast.mailbox import mbox
 from mailblast.mailbox.mail import MAX_MESSAGE, Mail, too_large
@@ -45,7 +47,7 @@ _FOREIGN = {
 }
 
 # What an MTA hands over is taken as it is; in a file that somebody named, one of the first lines
-# is a field of a header.
+# is a field of a header, or it is a notice that somebody copied without.
 _HEADED = re.compile(rb"(?:[^\n]*\n){0,50}?(?:[A-Za-z0-9_-]{1,76}[ \t]*:|From )")
 _IS_MAIL = "a mail begins with its header (From: …, Subject: …), an mbox with a From_ line"
 
@@ -126,7 +128,7 @@ class Reading:
             yield from mbox.parted(chain([first], lines), str(path), dated=one)
         elif first:
             mail = _single(unpacked, path, first)
-            if path != STDIN and isinstance(mail, Mail) and not _HEADED.match(mail.content):
+            if path != STDIN and isinstance(mail, Mail) and not _is_mail(mail.content):
                 raise UserError(f"{path}: this is no mail: it has no header", _IS_MAIL)
             yield mail
         if self._file is not None:
@@ -238,6 +240,13 @@ def _entry(path: Path, *, sure: bool) -> Iterator[Mail | Refusal]:
 
 
 # Messages
+
+
+def _is_mail(content: bytes) -> bool:
+    if _HEADED.match(content):
+        return True
+    notice = read_notice(content)
+    return isinstance(notice, Notice) and notice.kind is Kind.BOUNCE
 
 
 def _is_message(path: Path) -> bool:

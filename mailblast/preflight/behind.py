@@ -10,7 +10,7 @@ from mailblast.mtasts import record_id
 from mailblast.mtasts.fetch import PATH, fetch
 from mailblast.preflight.reach import Reach
 
-MAX_LOGO = 200_000  # octets; 32,000 are allowed, and how many more there are is told
+MAX_LOGO = 200_000  # octets; 32,768 are allowed, and how many more there are is told
 MAX_CERTIFICATE = 1_000_000  # octets: it has the logo in it
 
 NOT_NAMED = Refusal("the record names none")

@@ -5,6 +5,7 @@ Looking comes first, and POST after it, so that what a look has changed can be s
 
 import re
 from datetime import UTC, datetime
+from shlex import quote
 from urllib.parse import urlsplit
 
 from mailblast import tag
@@ -16,7 +17,7 @@ from mailblast.errors import Refusal
 from mailblast.https import Question, Response, Unreached, Untrusted, ask, certified_until
 from mailblast.keys import keyring
 from mailblast.ledger import Ledger
-from mailblast.preflight.reach import Reach, Unresolved
+from mailblast.preflight.reach import Reach, Unresolved, target
 from mailblast.smtp.reply import printable
 
 MAX_PAGE = 1_000_000  # octets
@@ -51,7 +52,9 @@ def link(campaign: Campaign, ledger: Ledger | None) -> str | Refusal:
         return tag.link(url, canary)
     sent = ledger.deliveries.last_to(canary) if ledger else None
     if ledger is None or sent is None:
-        samples = f"mailblast send {campaign.directory.name} --to-me {canary.mailbox}"
+        samples = (
+            f"mailblast send {quote(campaign.directory.name)} --to-me {canary.mailbox}"
+        )
         return Refusal(f"nothing was sent to {canary.mailbox} yet: {samples}")
     run = ledger.runs.numbered(sent.run).run
     return tag.link(url, tag.make(keyring(ledger), "unsubscribe", run, sent.id))
@@ -90,11 +93,11 @@ async def tried(url: str, reach: Reach) -> Tried:
 
 def _question(url: str, method: str, kind: str = "") -> Question:
     accept = {"Accept": "text/html"} if method == "GET" else {}
-    path = urlsplit(url).path
+    asked = target(urlsplit(url))
     if not kind:
-        return Question(path, method, accept, max_body=MAX_PAGE)
+        return Question(asked, method, accept, max_body=MAX_PAGE)
     content_type, body = _BODIES[kind]
-    return Question(path, method, {"Content-Type": content_type}, body, MAX_PAGE)
+    return Question(asked, method, {"Content-Type": content_type}, body, MAX_PAGE)
 
 
 async def _answer(url: str, question: Question, reach: Reach) -> Said | Refusal:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from mailblast.campaign import Campaign
 from mailblast.check.published import ASKINGS
 from mailblast.errors import Refusal, UserError
-from mailblast.lookup import Asking
+from mailblast.preflight.gather import within
 from mailblast.resolver import Resolver
 
 SECONDS = 10.0  # for all of it; `send` waits for it too
@@ -38,29 +38,10 @@ def published(campaign: Campaign, *, bidden: bool = False) -> Mapping[type, obje
 
 
 async def _gathered(campaign: Campaign, resolver: Resolver) -> dict[type, object]:
-    tasks = [
-        asyncio.create_task(_found(resolver, asking(campaign)))
-        for asking in ASKINGS.values()
-    ]
-    await asyncio.wait(tasks, timeout=SECONDS)
-    # Those that are late end here; the resolver keeps nobody waiting who is not asked.
-    for task in tasks:
-        task.cancel()
-    found = await asyncio.gather(*tasks, return_exceptions=True)
+    askings = {kind: resolver.find(asking(campaign)) for kind, asking in ASKINGS.items()}
+    found = await within(SECONDS, "the DNS", askings)
     if resolver.silent:
         # Not one answer, not even that there is nothing: the fault is not the sender's.
         why = resolver.silent.partition(": ")[2]
         return dict.fromkeys(ASKINGS, Refusal(f"the DNS answers nothing: {why}"))
-    return dict(zip(ASKINGS, map(_group, found), strict=True))
-
-
-async def _found(resolver: Resolver, asking: Asking[object]) -> object:
-    return await resolver.find(asking)
-
-
-def _group(found: object) -> object:
-    if isinstance(found, asyncio.CancelledError):
-        return Refusal(f"the DNS did not answer within {SECONDS:g} seconds")
-    if isinstance(found, BaseException):
-        raise found
-    return NONE_SUCH if found is None else found
+    return {kind: NONE_SUCH if one is None else one for kind, one in found.items()}

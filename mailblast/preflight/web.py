@@ -6,9 +6,9 @@ says of the relay, for recipients have no others.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mailblast.campaign import Campaign
 from mailblast.check.endpoint import Doorway, Tried
@@ -19,11 +19,11 @@ from mailblast.errors import Refusal, UserError
 from mailblast.ledger import Ledger
 from mailblast.preflight.behind import logo_files, policies
 from mailblast.preflight.endpoint import NO_URL, doorway, link, tried
+from mailblast.preflight.gather import Asking, within
 from mailblast.preflight.reach import Reach
 from mailblast.resolver import Resolver
 
 G = TypeVar("G")
-Asking = Coroutine[Any, Any, object]
 
 KINDS = (Doorway, Tried, StsPolicies, LogoFiles)
 SECONDS = 30.0  # for all of it; `send` waits for it too
@@ -88,22 +88,5 @@ def _nobody_answers(groups: Mapping[type, object]) -> Refusal | None:
 
 
 async def _gathered(askings: Mapping[type, Asking | Refusal]) -> dict[type, object]:
-    tasks = {
-        kind: asyncio.create_task(one)
-        for kind, one in askings.items()
-        if not isinstance(one, Refusal)
-    }
-    if tasks:
-        await asyncio.wait(tasks.values(), timeout=SECONDS)
-    for task in tasks.values():
-        task.cancel()
-    found = await asyncio.gather(*tasks.values(), return_exceptions=True)
-    return {**askings, **dict(zip(tasks, map(_group, found), strict=True))}
-
-
-def _group(found: object) -> object:
-    if isinstance(found, asyncio.CancelledError):
-        return Refusal(f"the web did not answer within {SECONDS:g} seconds")
-    if isinstance(found, BaseException):
-        raise found
-    return found
+    begun = {kind: one for kind, one in askings.items() if not isinstance(one, Refusal)}
+    return {**askings, **await within(SECONDS, "the web", begun)}

@@ -10,6 +10,7 @@ goes on keeps what it began with.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from mailblast.campaign import Campaign
 from mailblast.check import Finding
@@ -77,6 +78,6 @@ def _said(findings: Sequence[Finding], blocking: Sequence[str]) -> str:
 
 def _advice(campaign: Campaign, blocking: Sequence[str]) -> str:
     return (
-        f"nothing was sent; mailblast check {campaign.directory.name} says what to do about "
+        f"nothing was sent; mailblast check {quote(campaign.directory.name)} says what to do about "
         f'each; --override {blocking[0]} --because "…" sends all the same'
     )

@@ -22,6 +22,7 @@ from mailblast.keys import PublicKey
 from mailblast.learnt import Learnt
 from mailblast.ledger import Delivery, Pause, Returned, Run
 from mailblast.mailbox import Mail
+from mailblast.quantity import counted, number
 from mailblast.reason import Reason
 from mailblast.report import RunReport, rejected
 from mailblast.send import Outcome, Plan
@@ -33,13 +34,11 @@ from mailblast.terminal.words import (
     ORDER,
     STYLE,
     after_report,
-    counted,
     duration,
     holds,
     in_doubt,
     moment,
     next_steps,
-    number,
     rules_of,
     visible,
     visible_lines,

@@ -7,15 +7,9 @@ from mailblast.campaign import Limits, Rate
 from mailblast.learnt import Learnt
 from mailblast.ledger import Pause
 from mailblast.provider import Destinations, Placed, Ruling
+from mailblast.quantity import counted, number
 from mailblast.send import Plan
-from mailblast.terminal.words import (
-    counted,
-    duration,
-    moment,
-    number,
-    send_again,
-    visible,
-)
+from mailblast.terminal.words import duration, moment, send_again, visible
 
 LIFTED = send_again("", "--resume-paused")
 

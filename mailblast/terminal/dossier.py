@@ -8,8 +8,9 @@ from mailblast.check.facts import Consent
 from mailblast.dossier import Dossier, Specimen
 from mailblast.errors import Refusal
 from mailblast.ledger import OptOut
+from mailblast.quantity import counted, number
 from mailblast.report import iso
-from mailblast.terminal.words import MEANING, ORDER, counted, number, visible
+from mailblast.terminal.words import MEANING, ORDER, visible
 
 MOST = 20  # opt-outs and links on the screen; a file has them all
 

@@ -4,13 +4,15 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from mailblast.check import Finding, Level, Pack, Status
 from mailblast.check.book import Rule, Where
 from mailblast.clean import DISPOSABLE, ROLE, Cleaned
+from mailblast.quantity import counted, number
 from mailblast.reason import Reason
 from mailblast.terminal import Screen
-from mailblast.terminal.words import counted, number, visible
+from mailblast.terminal.words import visible
 
 STYLE = {
     Status.FAIL: "red",
@@ -103,7 +105,7 @@ def _show(screen: Screen, campaign: str, finding: Finding) -> None:
     if finding.digest:
         # In one piece, so that it can be copied.
         by = f'--attest {finding.id} --by "Your Name"'
-        screen.say(f"    run: mailblast check {visible(campaign)} {by}")
+        screen.say(f"    run: mailblast check {visible(quote(campaign))} {by}")
 
 
 def _paragraph(screen: Screen, text: str, indent: str = "    ") -> None:
@@ -164,7 +166,7 @@ def _show_sum(screen: Screen, campaign: str, findings: Sequence[Finding]) -> Non
         said = counted(len(blocking), *fail)
         _paragraph(screen, f"Not ready: {said}: {', '.join(blocking)}", "")
         return
-    screen.say(f"Ready: mailblast send {visible(campaign)}", "green")
+    screen.say(f"Ready: mailblast send {visible(quote(campaign))}", "green")
 
 
 def explain_rule(screen: Screen, rule: Rule) -> None:

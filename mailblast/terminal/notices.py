@@ -5,15 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from mailblast.bounce import Notice, Report
 from mailblast.event import Event
 from mailblast.ledger import Delivery, Returned
-from mailblast.terminal.words import (
-    CAME_BACK,
-    MARKS,
-    MEANING,
-    counted,
-    moment,
-    number,
-    visible,
-)
+from mailblast.quantity import counted, number
+from mailblast.terminal.words import CAME_BACK, MARKS, MEANING, moment, visible
 
 TEXT_WIDTH = 160
 

@@ -11,17 +11,9 @@ from rich.text import Text
 from mailblast.errors import Refusal
 from mailblast.intake import Source
 from mailblast.mailbox import Mail
+from mailblast.quantity import counted, number
 from mailblast.send import Tally
-from mailblast.terminal.words import (
-    ORDER,
-    STYLE,
-    counted,
-    duration,
-    number,
-    visible,
-    volume,
-    warning,
-)
+from mailblast.terminal.words import ORDER, STYLE, duration, visible, volume, warning
 
 REDRAW_EVERY = 0.2  # seconds, on a terminal
 PLAIN_EVERY = 10.0  # seconds between lines of progress where there is no terminal

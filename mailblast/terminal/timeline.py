@@ -8,8 +8,9 @@ from typing import Any
 from mailblast.campaign import Limits
 from mailblast.forecast import HORIZON, Binding, Forecast, Lane
 from mailblast.headcount import Headcount
+from mailblast.quantity import counted, number
 from mailblast.report import iso
-from mailblast.terminal.words import counted, duration, moment, number, visible
+from mailblast.terminal.words import duration, moment, visible
 from mailblast.timeline import SECONDS, Timeline
 
 SHOWN = 8  # destinations, and days: the others are summed

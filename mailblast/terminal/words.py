@@ -9,6 +9,7 @@ from mailblast.breaker import ADVICE, Fault
 from mailblast.event import Disposition
 from mailblast.learnt import Learnt
 from mailblast.ledger import Pause
+from mailblast.quantity import number
 from mailblast.reason import Meaning, Scope
 from mailblast.report import RunReport
 from mailblast.send import Outcome
@@ -97,22 +98,12 @@ def visible(text: str) -> str:
     )
 
 
-def number(count: int) -> str:
-    """A count with its thousands parted."""
-    return f"{count:,}"
-
-
 def volume(octets: int) -> str:
     """A size in the unit that gives it two to four digits."""
     for unit, each in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if octets >= each:
             return f"{octets / each:.1f} {unit}"
     return f"{octets} bytes"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with its noun: `1 mail`, `2 mails`."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -149,7 +140,9 @@ def rules_of(readiness: Readiness, campaign: str) -> list[str]:
     ]
     if readiness.blocking:
         ids = ", ".join(readiness.blocking)
-        lines.append(f"real mail would be refused for {ids}: mailblast check {campaign}")
+        lines.append(
+            f"real mail would be refused for {ids}: mailblast check {shlex.quote(campaign)}"
+        )
     return lines
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from mailblast.quantity import counted
 from mailblast.terminal import Screen
-from mailblast.terminal.words import counted, visible
+from mailblast.terminal.words import visible
 from mailblast.zone import Entry, line
 
 
