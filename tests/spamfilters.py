@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from postfix import free_port
 
 from mailblast.campaign.declared import SpamFilter
 
@@ -42,7 +43,7 @@ def rspamd(resolver: str = "") -> Iterator[tuple[SpamFilter, SpamFilter]]:
     """One that answers, by TCP and by a Unix socket; it asks this DNS, or none."""
     missing("rspamd")
     with tempfile.TemporaryDirectory(prefix="mailblast-rspamd-") as name:
-        home, port = Path(name), _free()
+        home, port = Path(name), free_port()
         asks = {"resolver": resolver or "127.0.0.1:1", "patience": 2 if resolver else 0.05}
         (home / "conf").write_text(RSPAMD.format(home=home, port=port, **asks))
         words = ["rspamd", "-f", "-i", "-u", "root", "-g", "root", "-c", str(home / "conf")]
@@ -64,7 +65,7 @@ def spamd() -> Iterator[SpamFilter]:
     """One that answers; no user's settings, no Bayes, no network."""
     missing("spamd")
     with tempfile.TemporaryDirectory(prefix="mailblast-spamd-") as name:
-        home, port = Path(name), _free()
+        home, port = Path(name), free_port()
         home.chmod(0o755)  # started by root, it becomes nobody
         for plugins in Path("/etc/spamassassin").glob("*.pre"):
             shutil.copy(plugins, home)
@@ -80,11 +81,6 @@ def spamd() -> Iterator[SpamFilter]:
         ]
         with _running(words, port, home / "log"):
             yield SpamFilter("spamassassin", "127.0.0.1", port, "")
-
-
-def _free() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager
