@@ -16,7 +16,7 @@ bouncing or being deferred, reduce the sending volume", Google support answer 81
 0.3 % complaints too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -27,6 +27,9 @@ from mailblast.reason import Reason
 LEAST_COMPLAINTS = 3  # one angry reader of 200 is no trend
 NEAR = 2, 5  # of a threshold: from here on it is told: 2 % of hard bounces where 5 % pause
 LEAST_NEAR = 2  # of what is counted; one of twenty is no trend either
+
+LEAVING = 10_000  # of a million: opt-outs and complaints together, of which is told
+LEAST_ANSWERED = 200  # messages of a run, before that is told
 
 _HARD = frozenset(
     {Reason.INVALID_RECIPIENT, Reason.DOMAIN_INVALID, Reason.MAILBOX_INACTIVE}
@@ -286,6 +289,18 @@ class Breaker:
             if trip is not None:
                 found.append((destination, trip))
         return found
+
+
+def leaving(
+    dispositions: Mapping[Disposition, int], marks: Mapping[str, int]
+) -> str | None:
+    """What is to be said of a run of whose recipients many leave; nothing pauses for it."""
+    against = (Disposition.REFUSED, Disposition.BOUNCED)
+    answered = sum(dispositions.get(one, 0) for one in (*_TAKEN, *against))
+    gone = marks.get("unsubscribed", 0) + marks.get("complained", 0)
+    if answered < LEAST_ANSWERED or gone * _PARTS <= LEAVING * answered:
+        return None
+    return _sentence(gone, answered, "opted out or complained", LEAVING)
 
 
 def _sentence(count: int, of: int, what: str, threshold: int) -> str:

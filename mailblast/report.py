@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mailblast.breaker import leaving
 from mailblast.disposition import BOUNCE_WINDOW, DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
@@ -39,7 +40,7 @@ class RunReport:
     came_back: Mapping[str, int] = field(
         default_factory=dict
     )  # mails, by what came of them
-    warnings: tuple[Mapping[str, str], ...] = ()  # what came near a pause
+    warnings: tuple[Mapping[str, str], ...] = ()  # what came near a pause, or who leaves
 
     @property
     def rows(self) -> int:
@@ -92,9 +93,14 @@ def account(ledger: Ledger, run: Run) -> RunReport:
     due = with_due(destinations)
     _, resting = held(ledger, run, due)
     whom = {*destinations, *([""] if due else [])}
+    dispositions, marks = (
+        ledger.runs.dispositions(run.number),
+        ledger.runs.marks(run.number),
+    )
+    document = RunBook(ledger.directory).get("runs", run.run) or {}
     return RunReport(
         run=run,
-        dispositions=ledger.runs.dispositions(run.number),
+        dispositions=dispositions,
         reasons=ledger.runs.reasons(run.number),
         destinations=destinations,
         doubtful=tuple(
@@ -105,10 +111,21 @@ def account(ledger: Ledger, run: Run) -> RunReport:
             one for one in ledger.pauses.standing(run.number) if one.destination in whom
         ),
         resting=resting,
-        marks=ledger.runs.marks(run.number),
+        marks=marks,
         came_back=ledger.imports.results(run.number),
-        warnings=warnings_of(RunBook(ledger.directory).get("runs", run.run) or {}),
+        warnings=(*warnings_of(document), *_leaving(dispositions, marks)),
     )
+
+
+OPT_OUTS = "opt-outs"  # the reason of a warning that many leave
+
+
+def _leaving(
+    dispositions: Mapping[Disposition, int], marks: Mapping[str, int]
+) -> Iterator[Mapping[str, str]]:
+    if why := leaving(dispositions, marks):
+        now = iso(time.time()) or ""
+        yield {"destination": "", "reason": OPT_OUTS, "why": why, "at": now}
 
 
 def warnings_of(document: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailblast.breaker import ADVICE, Breaker, Fault
+from mailblast.breaker import ADVICE, Breaker, Fault, leaving
 from mailblast.campaign import Thresholds
 from mailblast.event import Disposition, EventKind
 from mailblast.reason import Reason
@@ -216,3 +216,14 @@ def test_it_is_near_before_it_trips(good, per_mille, bad_first):
             assert before or jumped or dead - 1 < 2 or number < 2
             return
         before = breaker.near()
+
+
+def test_many_leave():
+    """More than 1 % of 200 or more, opt-outs and complaints together."""
+    taken = {Disposition.ACCEPTED: 250, Disposition.BOUNCED: 50, Disposition.QUEUED: 900}
+    marks = {"unsubscribed": 3, "complained": 1, "autoreplied": 90}
+
+    said = "4 of 300 recipients opted out or complained: 1.33 %, more than 1 %."
+    assert leaving(taken, marks) == said
+    assert leaving(taken, {**marks, "unsubscribed": 2}) is None
+    assert leaving({Disposition.ACCEPTED: 199}, marks) is None

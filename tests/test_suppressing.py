@@ -367,6 +367,21 @@ def test_no_sample_counts(tmp_path: Path, server: Misbehaving) -> None:
     assert suppressed(tmp_path) == set()
 
 
+def test_many_leave(tmp_path: Path, server: Misbehaving) -> None:
+    """More than 1 % of the recipients opt out or complain: the report says so."""
+    campaign(tmp_path, server, tuple(f"r{n}" for n in range(200)))
+    mailed(tmp_path, server, {})
+    for name in ("r1", "r2"):
+        mailed_back(tmp_path, server, name, "complaint")
+    assert "Many leave" not in ok(tmp_path, "report").out
+    mailed_back(tmp_path, server, "r3", "complaint")
+
+    why = "3 of 200 recipients opted out or complained: 1.5 %, more than 1 %."
+    assert f"Many leave: {why}" in ok(tmp_path, "report").out
+    told = {one["reason"]: one["why"] for one in the_run(tmp_path)["warnings"]}
+    assert told["opt-outs"] == why
+
+
 # --- Our faults ------------------------------------------------------------------------------
 
 MANY = tuple(f"r{n}" for n in range(20))

@@ -11,7 +11,7 @@ from mailblast.learnt import Learnt
 from mailblast.ledger import Pause
 from mailblast.quantity import number
 from mailblast.reason import Meaning, Scope
-from mailblast.report import RunReport
+from mailblast.report import OPT_OUTS, RunReport
 from mailblast.send import Outcome
 from mailblast.send.ready import Readiness
 from mailblast.send.surge import in_words
@@ -162,9 +162,9 @@ def paused(pause: Pause, campaign: str) -> str:
     )
 
 
-def warning(why: str) -> str:
-    """What came near a pause."""
-    return f"Near a pause: {visible(why)}"
+def warning(why: str, reason: str = "") -> str:
+    """What came near a pause; or, by its reason, that many leave."""
+    return f"{'Many leave' if reason == OPT_OUTS else 'Near a pause'}: {visible(why)}"
 
 
 def rests(destination: str, until: float, *, spent: bool = False) -> str:
@@ -249,7 +249,7 @@ def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
     ):
         option = ["--rehearse"] if rehearsal else []
         lines.append(f"Something is still due: {send_again(campaign, *option)}")
-    lines += [warning(one["why"]) for one in report.warnings]
+    lines += [warning(one["why"], one["reason"]) for one in report.warnings]
     return lines + holds(report.paused, report.resting, campaign)
 
 
