@@ -13,7 +13,8 @@ or `Problem`.  An exception is for what stops the work:
     │   └── EncryptionFailed        –     because TLS did not come about
     └── ConnectionBroken            –     a session broke; the phase says what may have happened
 
-The last three never reach a user: `send` turns them into events.
+Of the last three only a relay that cannot be reached is told to a user, with the settings that
+it is about; all others `send` turns into events.
 """
 
 from collections.abc import Sequence
@@ -85,13 +86,22 @@ class ConnectionFailed(MailblastError):
     """No session came about: name, connect, greeting, TLS or AUTH failed.
 
     `permanent` says that trying again changes nothing (a wrong certificate, a refused
-    password); `reply` is what the server said, if it said anything.
+    password); `code` is what the server replied, if it replied anything; `about` names the
+    settings by which it can be mended.
     """
 
-    def __init__(self, what: str, *, permanent: bool = False, code: int = 0) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        permanent: bool = False,
+        code: int = 0,
+        about: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(what)
         self.permanent = permanent
         self.code = code
+        self.about = about
 
 
 class EncryptionFailed(ConnectionFailed):

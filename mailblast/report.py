@@ -93,10 +93,8 @@ def account(ledger: Ledger, run: Run) -> RunReport:
     due = with_due(destinations)
     _, resting = held(ledger, run, due)
     whom = {*destinations, *([""] if due else [])}
-    dispositions, marks = (
-        ledger.runs.dispositions(run.number),
-        ledger.runs.marks(run.number),
-    )
+    dispositions = ledger.runs.dispositions(run.number)
+    marks = ledger.runs.marks(run.number)
     document = RunBook(ledger.directory).get("runs", run.run) or {}
     return RunReport(
         run=run,

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from commands import PROGRAM, environment, letter, ok
+from misbehaving import running
 
 from mailblast.quantity import counted
 
@@ -118,6 +119,35 @@ def test_hints_can_be_pasted(tmp_path):
 
     ok(tmp_path, *command)
     assert "bad" in (tmp_path / "rejected.csv").read_text()
+
+
+def settings_of_a_relay(port: int, security: str) -> str:
+    return (
+        f'[delivery]\nvia = "relay"\nhost = "127.0.0.1"\nport = {port}\n'
+        f'security = "{security}"\nusername = "ann"\npassword = {{ env = "PASSWORD" }}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("security", "script", "what", "settings"),
+    [
+        ("starttls", {}, "does not offer STARTTLS", "port and security"),
+        ("none", {"AUTH": "535 5.7.8 no"}, "password was refused", "username and password"),
+        ("none", {"AUTH": "250 Ok"}, "answered with 250 Ok", "username and password"),
+    ],
+)
+def test_a_relay_that_is_none(tmp_path, security, script, what, settings):
+    """The last lines say what stopped it, by which settings it can be mended, and go on."""
+    with running(script) as server:
+        where = settings_of_a_relay(server.port, security)
+        letter(tmp_path, "ann@inbox.example,Ann\n", delivery=where)
+        ended = ok(tmp_path, "send", "letter", "--yes", status=1, env={"PASSWORD": "x"})
+
+    *_, error, hint = ended.err.splitlines()
+    assert what in error
+    assert f"look at {settings} in [delivery]" in hint
+    assert hint.endswith("then run the same command again")
+    assert "Mend what stopped it, which is told below" in ended.out
 
 
 def test_ctrl_c_says_a_word(tmp_path):

@@ -663,10 +663,21 @@ def test_starttls_fails(run, authority, answer):
 
 
 @pytest.mark.parametrize(
-    ("code", "permanent"), [("535 5.7.8", True), ("454 4.7.0", False), ("421 4.7.0", False)]
+    ("code", "permanent", "about"),
+    [
+        ("535 5.7.8", True, ("username", "password")),
+        ("454 4.7.0", False, ()),
+        ("421 4.7.0", False, ()),
+        ("503 5.5.1", True, ("username", "password")),
+        ("250 2.0.0", True, ("username", "password")),  # only 235 lets anybody in
+        ("334 ", True, ("username", "password")),  # PLAIN has nothing left to say
+    ],
 )
-def test_password_refused(run, authority, code, permanent):
-    """A 5yz is for good, a 4yz is not; a server that echoes the password is not quoted."""
+def test_password_refused(run, authority, code, permanent, about):
+    """A 5yz is for good, a 4yz is not; a server that echoes the password is not quoted.
+
+    Of the password only a 535 speaks (RFC 4954 §6).
+    """
     plain = base64.b64encode(f"\0user\0{CANARY}".encode()).decode()
     alone = base64.b64encode(CANARY.encode()).decode()
     echo = f"{code} bad: {plain} {alone} {CANARY}\x1b[2J"
@@ -681,7 +692,9 @@ def test_password_refused(run, authority, code, permanent):
     error = run(main())
     assert error.permanent == permanent
     assert error.code == int(code[:3])
-    assert "password was refused" in str(error)
+    assert error.about == about
+    said = "the password was refused:" if error.code == 535 else "AUTH was answered with"
+    assert f"{said} {error.code} " in str(error)
     assert str(error).isprintable()
     assert not knows_the_password(str(error) + repr(error) + repr(error.args))
     assert error.__context__ is error.__cause__ is None
@@ -781,7 +794,9 @@ def test_nobody_listens(run):
             nobody = at(server)
         return await refused(nobody)
 
-    assert str(run(main())).endswith("connection refused")
+    error = run(main())
+    assert str(error).endswith("connection refused")
+    assert error.about == ("host", "port", "security")
 
 
 def test_no_such_host(run):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mailblast.breaker import Breaker
-from mailblast.errors import LedgerError, MailblastError
+from mailblast.errors import ConnectionFailed, LedgerError, MailblastError
 from mailblast.event import Disposition
 from mailblast.keys import key_path
 from mailblast.ledger import Pause, Run
@@ -34,7 +34,7 @@ from mailblast.report import iso, with_due
 from mailblast.runbook import RunBook
 from mailblast.schedule import Schedule
 from mailblast.send.book import Job, Ready
-from mailblast.send.carrier import carrier_of, inbox_of
+from mailblast.send.carrier import advice, carrier_of, inbox_of
 from mailblast.send.dispatch import Dispatch, Road
 from mailblast.send.prepare import Plan, Request, Told, prepared, unheard, used_today
 from mailblast.send.prove import prove
@@ -117,6 +117,9 @@ def execute(plan: Plan, pool: Pool, watched: Watched, limit: int | None = None) 
     _collect_seldom()
     try:
         ended = _runner()(_send(plan, pool, watched, limit))
+    except ConnectionFailed as found:
+        found.hint = advice(found)
+        error = found
     except MailblastError as found:
         error = found
     outcome = _outcome(plan, error, ended)

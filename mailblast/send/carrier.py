@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mailblast.destination import Carrier, Directory, Relay
 from mailblast.direct import Direct, Outbound
+from mailblast.errors import ConnectionFailed
 from mailblast.resolver import Resolver
 from mailblast.sandbox import PracticeInternet
 from mailblast.send.prepare import Plan
@@ -66,3 +67,15 @@ def _direct(plan: Plan) -> Direct:
 def inbox_of(plan: Plan) -> Path:
     """Where the practice Internet puts what comes back."""
     return plan.ledger.directory / "sandbox" / "inbox.mbox"
+
+
+def advice(error: ConnectionFailed) -> str:
+    """What to look at when there is no way to the relay; "" where no setting is at fault."""
+    if not error.about:
+        return ""
+    *others, last = error.about
+    settings = f"{', '.join(others)} and {last}" if others else last
+    return (
+        f"look at {settings} in [delivery], of campaign.toml or mailblast.toml; then run the "
+        "same command again"
+    )

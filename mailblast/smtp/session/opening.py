@@ -7,6 +7,7 @@ was asked for.  Whatever aiosmtplib, ssl or the system raise becomes `Connection
 """
 
 import asyncio
+import binascii
 import os
 import socket
 import ssl
@@ -77,26 +78,23 @@ async def open_connection(
     server: Server, limit: float
 ) -> tuple[asyncio.Transport, Conversation]:
     """Everything up to the first MAIL, by aiosmtplib; its errors end here."""
-    smtp, encrypting = None, False
+    smtp, step = None, _REACHING
     try:
         smtp = await _client(server, limit)
         await smtp.connect()
         await _greet(smtp)
         if _wants_starttls(smtp, server):
-            encrypting = True
+            step = _ENCRYPTING
             await _start_tls(smtp, server)
-            encrypting = False
+            step = _REACHING
             await smtp.ehlo()
         if server.username:
+            step = _LOGGING_IN
             _check_secrecy(smtp, server)
             await smtp.login(server.username, server.password)
         return _take_over(smtp, server)
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        failure = _failure(error, server, limit)
-        if encrypting:
-            failure = EncryptionFailed(
-                str(failure), permanent=failure.permanent, code=failure.code
-            )
+        failure = _failure(error, server, limit, step)
     except BaseException:
         _abort(smtp)
         raise
@@ -104,6 +102,13 @@ async def open_connection(
     # Outside of the handler: the library's error may quote what the server echoed, and must
     # not travel along as the context of ours.
     raise failure
+
+
+# The steps, each by the fields of `Server` that it hangs on.
+_Step = tuple[str, ...]
+_REACHING: _Step = ("host", "port", "security")
+_ENCRYPTING: _Step = ("port", "security")
+_LOGGING_IN: _Step = ("username", "password")
 
 
 async def _greet(smtp: aiosmtplib.SMTP) -> None:
@@ -163,6 +168,8 @@ def _tls_context(server: Server) -> ssl.SSLContext | None:
 
 _VERIFIED = ("tls", "starttls")
 
+_REFUSED = 535  # authentication credentials invalid (RFC 4954 §6)
+
 
 @lru_cache(maxsize=16)
 def verifying(ca_file: Path | None) -> ssl.SSLContext:
@@ -171,7 +178,7 @@ def verifying(ca_file: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         what = f"cannot read the certificate authorities in {ca_file}: {sentence(error)}"
-        raise ConnectionFailed(what, permanent=True) from None
+        raise ConnectionFailed(what, permanent=True, about=("ca_file",)) from None
 
 
 @lru_cache(maxsize=1)
@@ -192,7 +199,8 @@ def _wants_starttls(smtp: aiosmtplib.SMTP, server: Server) -> bool:
     if server.security == "opportunistic":
         return False
     # To a relay a downgrade is for good (RFC 3207 §4.1); `direct` knows better of others.
-    raise EncryptionFailed(f"{server} does not offer STARTTLS", permanent=True)
+    what = f"{server} does not offer STARTTLS"
+    raise EncryptionFailed(what, permanent=True, about=_ENCRYPTING)
 
 
 async def _start_tls(smtp: aiosmtplib.SMTP, server: Server) -> None:
@@ -259,7 +267,7 @@ def _check_secrecy(smtp: aiosmtplib.SMTP, server: Server) -> None:
     address = peer(_connected(smtp)[0])
     if not (address and ip_address(address).is_loopback):
         what = f"{server}: a password is not sent over an unencrypted connection"
-        raise ConnectionFailed(what, permanent=True)
+        raise ConnectionFailed(what, permanent=True, about=_ENCRYPTING)
 
 
 def _take_over(
@@ -289,13 +297,16 @@ def peer(transport: asyncio.BaseTransport) -> str:
     return str(address[0]) if address else ""
 
 
-def _failure(error: BaseException, server: Server, limit: float) -> ConnectionFailed:
-    """Our error for any of aiosmtplib's, ssl's or the system's."""
+def _failure(
+    error: BaseException, server: Server, limit: float, step: _Step
+) -> ConnectionFailed:
+    """Our error for any of aiosmtplib's, ssl's or the system's, in this step."""
+    failed = EncryptionFailed if step is _ENCRYPTING else ConnectionFailed
     certificate = _certificate_error(error)
     if certificate is not None:
         why = getattr(certificate, "verify_message", str(certificate))
         what = f"{server}: the certificate is not valid: {why}"
-        return ConnectionFailed(what, permanent=True)
+        return failed(what, permanent=True, about=("host", "ca_file"))
     if isinstance(error, aiosmtplib.SMTPConnectError) and error.__cause__:
         error = error.__cause__
     # aiosmtplib's code for what is no reply is -1.
@@ -304,16 +315,18 @@ def _failure(error: BaseException, server: Server, limit: float) -> ConnectionFa
     what = printable(
         without_password(what.strip(), server.username, server.password)
     ).replace("\n", " ")
-    return ConnectionFailed(f"{server}: {what}", permanent=permanent, code=code)
+    about = step if code // 100 != 4 else ()  # "not now" is not about a setting
+    return failed(f"{server}: {what}", permanent=permanent, code=code, about=about)
 
 
 def _explain(error: BaseException, code: int, limit: float) -> tuple[str, bool]:
     """What happened, and whether trying again changes nothing."""
     match error:
-        case aiosmtplib.SMTPAuthenticationError() if error.code < 400:
-            return f"AUTH was answered with {error.code} {error.message}", True
         case aiosmtplib.SMTPAuthenticationError():
-            return f"the password was refused: {code} {error.message}", code // 100 != 4
+            # Any other code says nothing of the password (RFC 4954 §4, §6).
+            refused = code == _REFUSED
+            what = "the password was refused:" if refused else "AUTH was answered with"
+            return f"{what} {code} {error.message}", code // 100 != 4
         case SMTPResponseException():
             return f"{code or 'this is no SMTP:'} {error.message}", False
         case aiosmtplib.SMTPServerDisconnected():
@@ -325,6 +338,8 @@ def _explain(error: BaseException, code: int, limit: float) -> tuple[str, bool]:
         case UnicodeError():
             # Its text would quote a password that cannot be encoded.
             return "a name or password has characters that cannot be sent", True
+        case binascii.Error():
+            return "AUTH was answered with a challenge that is none", True
     # A bare SMTPException: AUTH is not offered, or no method that we know.
     return str(error), True
 
