@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from commands import PROGRAM, environment, letter, ok
+from commands import PROGRAM, environment, letter, ok, the_run
 from misbehaving import running
 
 from mailblast.quantity import counted
@@ -119,6 +119,34 @@ def test_hints_can_be_pasted(tmp_path):
 
     ok(tmp_path, *command)
     assert "bad" in (tmp_path / "rejected.csv").read_text()
+
+
+def test_hints_lead_there_from_here(tmp_path):
+    """Wherever one stands: the way to the campaign is from there."""
+    letter(tmp_path, "ann@inbox.example,Ann\nbo@inbox.example,Bo\n", delivery=MAILDIR)
+    ok(tmp_path, "send", "letter", "--yes", "--limit", "1", status=3)
+
+    said = ok(tmp_path / "letter", "report").out
+    hint = next(line for line in said.splitlines() if "still due" in line)
+    ok(tmp_path / "letter", *shlex.split(hint.partition(": mailblast ")[2]), "--yes")
+
+    assert the_run(tmp_path)["dispositions"] == {"accepted": 2}
+
+
+def test_a_rehearsal_leads_to_nothing_real(tmp_path):
+    """No hint after a rehearsal would send mail, or ask the ledger of real sendings."""
+    rows = "".join(f"ann{n}@blocks.example,Ann\n" for n in range(30))
+    letter(tmp_path, f"{rows}ann@inbox.example,Ann\nbad,Bad\n", delivery=MAILDIR)
+
+    unrehearsed = ok(tmp_path, "report", "--rehearsal", status=1).err
+    said = ok(tmp_path, "send", "letter", "--rehearse", "--yes", status=3).out
+    later = ok(tmp_path, "report", "--rehearsal").out
+    unknown = ok(tmp_path, "show", "cy@inbox.example", "--rehearsal", status=1).err
+
+    assert "blocks.example is paused" in said
+    for line in (said + later + unknown + unrehearsed).splitlines():
+        assert "mailblast send" not in line or "--rehearse" in line
+        assert line.count("mailblast report") <= line.count("--rehearsal")
 
 
 def settings_of_a_relay(port: int, security: str) -> str:

@@ -213,9 +213,8 @@ def load(directory: Path, workspace: Path, *, listed: bool = True) -> Campaign:
     """
     directory, workspace = directory.resolve(), workspace.resolve()
     if not directory.is_dir():
-        raise UserError(
-            f"{directory}: no such directory", f"mailblast init {directory.name} makes one"
-        )
+        hint = f"mailblast init {files.pasted(directory)} makes one"
+        raise UserError(f"{directory}: no such directory", hint)
     settings, problems = read_settings(directory, workspace)
     profiles, wrong = read_profiles(workspace)
     problems += wrong

@@ -4,6 +4,8 @@ Rule: what becomes part of a message lies in the campaign's directory, links res
 the list of recipients may be anywhere.
 """
 
+import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +99,8 @@ def _attachments(settings: Settings, directory: Path) -> Iterator[Problem]:
             )
         elif not inside(directory, directory / name):
             yield Problem(where, f"attachment {name} leads out of the campaign's directory")
+
+
+def pasted(directory: Path) -> str:
+    """The way to a directory from the current one, quoted as a shell wants it: for hints."""
+    return shlex.quote(os.path.relpath(directory))

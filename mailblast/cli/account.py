@@ -124,10 +124,12 @@ def show(
             told = [(*story, about(story[1].id)) for story in stories]
             put_json(past.told(key, optout.check(ledger, key), told))
         elif not raw:
-            _tell(ledger, address, stories)
+            _tell(ledger, address, stories, rehearsal=rehearsal)
         if not stories:
+            practised = " --rehearsal" if rehearsal else ""
             raise UserError(
-                f"{address} is in no run", "mailblast report --all lists the runs"
+                f"{address} is in no run",
+                f"mailblast report --all{practised} lists the runs",
             )
     return 0
 
@@ -141,7 +143,11 @@ def _raw(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> int:
 
 
 def _tell(
-    ledger: Ledger, address: str, stories: Sequence[tuple[Run, Delivery, list[Event]]]
+    ledger: Ledger,
+    address: str,
+    stories: Sequence[tuple[Run, Delivery, list[Event]]],
+    *,
+    rehearsal: bool,
 ) -> None:
     """Whether an address is suppressed now, and its story in each run."""
     screen = Screen()
@@ -154,4 +160,5 @@ def _tell(
         screen.story(run, delivery, history, ledger.imports.about(delivery.id))
         if delivery.disposition in DUE:
             where = ledger.deliveries.destination_of(delivery.domain)
-            screen.held(*reports.held(ledger, run, {where}), run.campaign)
+            held = reports.held(ledger, run, {where})
+            screen.held(*held, run.campaign, rehearsal=rehearsal)

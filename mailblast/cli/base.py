@@ -55,6 +55,11 @@ def opened(
                 "nothing was sent from here yet",
                 f"there is no workspace at {workspace}; go to the directory from which you send",
             )
+        if rehearsal:
+            raise UserError(
+                "nothing was rehearsed here yet",
+                f"{workspace} is a workspace; mailblast send CAMPAIGN --rehearse begins",
+            )
         if not make:
             raise UserError(
                 "nothing was sent from here yet",

@@ -67,8 +67,10 @@ def bounces_show(address: str, rehearsal: bool, as_json: bool) -> None:
         judged = ledger.history.judged(key)
         weighed = counts(judged, policy, now)
         if not recorded and not entries:
+            practised = " --rehearsal" if rehearsal else ""
             raise UserError(
-                f"{address} is in no run and on no list", "mailblast bounces list has whom"
+                f"{address} is in no run and on no list",
+                f"mailblast bounces list{practised} has whom something happened to",
             )
         if as_json:
             put_json(past.of(key, recorded, weighed, entries))

@@ -5,13 +5,13 @@ Looking comes first, and POST after it, so that what a look has changed can be s
 
 import re
 from datetime import UTC, datetime
-from shlex import quote
 from urllib.parse import urlsplit
 
 from mailblast import tag
 from mailblast.address import Address
 from mailblast.bounce.charset import decode
 from mailblast.campaign import Campaign
+from mailblast.campaign.files import pasted
 from mailblast.check.endpoint import FORM, MULTIPART, Doorway, Said, Tried
 from mailblast.errors import Refusal
 from mailblast.https import Question, Response, Unreached, Untrusted, ask, certified_until
@@ -52,9 +52,7 @@ def link(campaign: Campaign, ledger: Ledger | None) -> str | Refusal:
         return tag.link(url, canary)
     sent = ledger.deliveries.last_to(canary) if ledger else None
     if ledger is None or sent is None:
-        samples = (
-            f"mailblast send {quote(campaign.directory.name)} --to-me {canary.mailbox}"
-        )
+        samples = f"mailblast send {pasted(campaign.directory)} --to-me {canary.mailbox}"
         return Refusal(f"nothing was sent to {canary.mailbox} yet: {samples}")
     run = ledger.runs.numbered(sent.run).run
     return tag.link(url, tag.make(keyring(ledger), "unsubscribe", run, sent.id))

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from mailblast import campaign as campaigns
 from mailblast.address import Address
 from mailblast.breaker import ADVICE, Fault
 from mailblast.campaign import Campaign, Limits
+from mailblast.campaign.files import pasted
 from mailblast.campaign.manifest import Manifest, changes, manifest_of
 from mailblast.check.survey import Survey
 from mailblast.content import keep
@@ -208,8 +208,8 @@ def _pauses(ledger: Ledger, run: Run, request: Request) -> tuple[Pause, ...]:
         if not pause.destination:
             raise Refused(
                 f"the run {run.run} is paused: {pause.why}",
-                f"{ADVICE[Fault(pause.reason)]} Then: mailblast send {quote(run.campaign)} "
-                "--resume-paused",
+                f"{ADVICE[Fault(pause.reason)]} Then: mailblast send "
+                f"{pasted(request.directory)} --resume-paused",
             )
     return tuple(standing)
 

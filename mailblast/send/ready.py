@@ -10,9 +10,9 @@ goes on keeps what it began with.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 
 from mailblast.campaign import Campaign
+from mailblast.campaign.files import pasted
 from mailblast.check import Finding
 from mailblast.check.survey import Survey
 from mailblast.errors import NotReady, Refusal
@@ -78,6 +78,6 @@ def _said(findings: Sequence[Finding], blocking: Sequence[str]) -> str:
 
 def _advice(campaign: Campaign, blocking: Sequence[str]) -> str:
     return (
-        f"nothing was sent; mailblast check {quote(campaign.directory.name)} says what to do about "
+        f"nothing was sent; mailblast check {pasted(campaign.directory)} says what to do about "
         f'each; --override {blocking[0]} --because "…" sends all the same'
     )

@@ -145,7 +145,7 @@ class Screen:
         signed += [f"a practice key was made: {path.name}" for path in plan.new_keys]
         for n, line in enumerate(signed or ["no"]):
             table.add_row("" if n else "Signed", line)
-        for line in rules_of(plan.readiness, campaign.directory.name):
+        for line in rules_of(plan.readiness, campaign.directory):
             table.add_row("Rules", line)
         if plan.unrendered:
             table.add_row(
@@ -319,10 +319,15 @@ class Screen:
             self.say(line)
 
     def held(
-        self, pauses: Iterable[Pause], resting: Iterable[Learnt], campaign: str = ""
+        self,
+        pauses: Iterable[Pause],
+        resting: Iterable[Learnt],
+        campaign: str = "",
+        *,
+        rehearsal: bool = False,
     ) -> None:
         """What holds the mail that is due, of this campaign or of any."""
-        for line in holds(pauses, resting, campaign):
+        for line in holds(pauses, resting, campaign, rehearsal=rehearsal):
             self.say(line)
 
 

@@ -1,11 +1,12 @@
 """Words and figures: how things are called on the screen, and what to do next."""
 
-import os
-import shlex
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from mailblast.breaker import ADVICE, Fault
+from mailblast.campaign import find_workspace
+from mailblast.campaign.files import pasted
 from mailblast.event import Disposition
 from mailblast.learnt import Learnt
 from mailblast.ledger import Pause
@@ -133,7 +134,7 @@ def in_doubt(doubtful: int, run: str) -> str:
     )
 
 
-def rules_of(readiness: Readiness, campaign: str) -> list[str]:
+def rules_of(readiness: Readiness, campaign: Path) -> list[str]:
     """What the plan says of the rules: which were overridden, which would stop real mail."""
     lines = [
         f"{name} is overridden: {visible(why)}" for name, why in readiness.overrides.items()
@@ -141,23 +142,26 @@ def rules_of(readiness: Readiness, campaign: str) -> list[str]:
     if readiness.blocking:
         ids = ", ".join(readiness.blocking)
         lines.append(
-            f"real mail would be refused for {ids}: mailblast check {shlex.quote(campaign)}"
+            f"real mail would be refused for {ids}: mailblast check {pasted(campaign)}"
         )
     return lines
 
 
 def send_again(campaign: str, *options: str) -> str:
-    """The command that takes up the run of a campaign, to be pasted; CAMPAIGN if it may be of
-    any."""
-    named = shlex.quote(campaign) if campaign else "CAMPAIGN"
+    """The command that takes up the run of a campaign, to be pasted here; CAMPAIGN if it may be
+    of any.  `campaign` is as the ledger has it: the way from the workspace."""
+    named = pasted(find_workspace(Path()) / campaign) if campaign else "CAMPAIGN"
     return " ".join(("mailblast send", named, *options))
 
 
-def paused(pause: Pause, campaign: str) -> str:
-    """Why something is paused, and what to do."""
+def paused(pause: Pause, campaign: str, *, rehearsal: bool = False) -> str:
+    """Why something is paused, and what to do.  A rehearsal is not taken up: it begins anew."""
     what = f"{visible(pause.destination)} is paused" if pause.destination else "Paused"
+    why = f"{what}: {visible(pause.why)}"
+    if rehearsal:
+        return f"{why} Of what is sent in truth the same would be paused."
     return (
-        f"{what}: {visible(pause.why)} Nobody was suppressed for it. "
+        f"{why} Nobody was suppressed for it. "
         f"{ADVICE[Fault(pause.reason)]} Then: {send_again(campaign, '--resume-paused')}"
     )
 
@@ -217,7 +221,7 @@ def _still_due(outcome: Outcome) -> list[str]:
 
 
 def _inbox(outcome: Outcome) -> str:
-    return os.path.relpath(outcome.inbox) if outcome.inbox else "MAILBOX"
+    return pasted(outcome.inbox) if outcome.inbox else "MAILBOX"
 
 
 def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
@@ -231,13 +235,14 @@ def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
         lines += [f"  {visible(address)}" for address in report.doubtful[:20]]
         if len(report.doubtful) > 20:
             lines.append(f"  and {len(report.doubtful) - 20} more; --json lists them")
-        again = send_again(campaign, "--resend-doubtful")
-        lines.append(f"Send to them once more with: {again}")
-    if report.dispositions.get(Disposition.ACCEPTED) and report.open_until:
+        if not rehearsal:
+            again = send_again(campaign, "--resend-doubtful")
+            lines.append(f"Send to them once more with: {again}")
+    accepted = report.dispositions.get(Disposition.ACCEPTED)
+    if accepted and report.open_until and not rehearsal:
         lines.append(
             "Accepted is not delivered: notices may come back until "
-            f"{moment(report.open_until)}. Import them with: "
-            f"mailblast bounces import MAILBOX{practised}"
+            f"{moment(report.open_until)}. Import them with: mailblast bounces import MAILBOX"
         )
     if report.dispositions.get(Disposition.INVALID):
         lines.append(
@@ -250,15 +255,19 @@ def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
         option = ["--rehearse"] if rehearsal else []
         lines.append(f"Something is still due: {send_again(campaign, *option)}")
     lines += [warning(one["why"], one["reason"]) for one in report.warnings]
-    return lines + holds(report.paused, report.resting, campaign)
+    return lines + holds(report.paused, report.resting, campaign, rehearsal=rehearsal)
 
 
 def holds(
-    pauses: Iterable[Pause], resting: Iterable[Learnt], campaign: str = ""
+    pauses: Iterable[Pause],
+    resting: Iterable[Learnt],
+    campaign: str = "",
+    *,
+    rehearsal: bool = False,
 ) -> list[str]:
     """What holds the mail that is due, a line each."""
     lines = [rests(one.name, one.rests_until) for one in resting]
-    return lines + [paused(one, campaign) for one in pauses]
+    return lines + [paused(one, campaign, rehearsal=rehearsal) for one in pauses]
 
 
 def explained(found: Meaning, does: str, *, permanent: bool) -> list[str]:
