@@ -9,6 +9,7 @@ list.
     authentication  SPF, DKIM or DMARC does not pass          pauses the run
     hard bounces    addresses or domains that are dead        pauses the run
     complaints      recipients call it spam                   pauses the run
+    unsubscribe     the way out is closed (`send.outage`)     pauses the run
 
 A receiver that is sent to in spite of its refusals blocks for longer ("if messages start
 bouncing or being deferred, reduce the sending volume", Google support answer 81126, read
@@ -48,6 +49,7 @@ class Fault(StrEnum):
     AUTHENTICATION = "authentication"
     HARD_BOUNCES = "hard-bounces"
     COMPLAINTS = "complaints"
+    UNSUBSCRIBE = "unsubscribe"
 
 
 # What to do before going on.
@@ -57,6 +59,7 @@ ADVICE = {
     Fault.AUTHENTICATION: "Mend SPF, DKIM or DMARC first: mailblast report has the replies.",
     Fault.HARD_BOUNCES: "Ask where the list is from and how old it is, and clean it.",
     Fault.COMPLAINTS: "Ask whether these people agreed to get this, and make it easy to leave.",
+    Fault.UNSUBSCRIBE: "Bring it up first: mailblast check says what is wrong with it.",
 }
 
 

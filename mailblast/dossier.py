@@ -28,7 +28,7 @@ from mailblast.preflight.listed import taken_apart
 from mailblast.preflight.packs import found
 from mailblast.reason import Reason
 from mailblast.recipients import Row, columns_of
-from mailblast.report import RunReport, account, iso
+from mailblast.report import RunReport, account, iso, outages_of
 from mailblast.runbook import RunBook
 
 _ARRIVED = (Disposition.ACCEPTED, Disposition.DELIVERED, Disposition.BOUNCED)
@@ -84,6 +84,7 @@ class Dossier:
             "consents": _consents(self.consents),
             "findings": [asdict(one) for one in self.findings],
             "opt_outs": [_opt_out(one) for one in self.opt_outs],
+            "outages": [one._asdict() for one in outages_of(self.book)],
         }
 
 

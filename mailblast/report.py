@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailblast.breaker import leaving
 from mailblast.disposition import BOUNCE_WINDOW, DUE
@@ -138,6 +138,28 @@ def warnings_of(document: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
 
 
 _OF_A_WARNING = ("destination", "reason", "why", "at")
+
+OUTAGES = "outages"  # of the way out, in the document of a run
+
+
+class Outage(NamedTuple):
+    """When nobody could leave by the unsubscribe endpoint, in ISO 8601; `ended` is "" while it
+    lasts, and where the run stopped before its end."""
+
+    began: str
+    ended: str
+    why: str
+
+
+def outages_of(document: Mapping[str, Any]) -> list[Outage]:
+    """The outages of the way out, from the document of a run, which anybody may have edited."""
+    found = document.get(OUTAGES)
+    return [
+        Outage(*(one[name] for name in Outage._fields))
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+        and all(isinstance(one.get(name), str) for name in Outage._fields)
+    ]
 
 
 def with_due(destinations: Mapping[str, Mapping[Disposition, int]]) -> set[str]:

@@ -70,7 +70,7 @@ LAYERS = [
     "preflight.traffic", "preflight", "clean", "attest",
     "send.ready", "send.enrol", "send.tally", "send.warned",
     "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
-    "send.feeder", "send.dispatch", "send.prepare", "send.carrier", "send.prove",
+    "send.feeder", "send.dispatch", "send.prepare", "send.outage", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "intake", "preview", "dossier",
     "timeline", "optout",
     # faces: how it is asked for and shown

@@ -89,6 +89,17 @@ async def tried(url: str, reach: Reach) -> Tried:
     return Tried(url, *answers)
 
 
+async def shut(url: str, reach: Reach) -> Refusal | None:
+    """Why a link is no way out at this moment; None where it is, by what GET and POST bring."""
+    for question in (_question(url, "GET"), _question(url, "POST", FORM)):
+        answer = await _answer(url, question, reach)
+        if isinstance(answer, Refusal):
+            return answer
+        if answer.status // 100 != 2:
+            return Refusal(f"it answers {question.method} with {answer}")
+    return None
+
+
 def _question(url: str, method: str, kind: str = "") -> Question:
     accept = {"Accept": "text/html"} if method == "GET" else {}
     asked = target(urlsplit(url))

@@ -36,6 +36,7 @@ from mailblast.schedule import Schedule
 from mailblast.send.book import Job, Ready
 from mailblast.send.carrier import advice, carrier_of, inbox_of
 from mailblast.send.dispatch import Dispatch, Road
+from mailblast.send.outage import Watch, look_of
 from mailblast.send.prepare import Plan, Request, Told, prepared, unheard, used_today
 from mailblast.send.prove import prove
 from mailblast.send.standing import Rest, Standing
@@ -221,11 +222,15 @@ async def _send(plan: Plan, pool: Pool, watched: Watched, limit: int | None) -> 
         road = Road(schedule, standing, await carrier_of(plan, stack), pool)
         dispatch = Dispatch(job, road, plan.ledger, tally)
         pressed = _answer_ctrl_c(dispatch, tally)
-        ticking = asyncio.create_task(_tick(watched, tally))
+        beside = [_tick(watched, tally)]
+        if look := look_of(plan):
+            beside.append(Watch(plan, standing).keep(look))
+        tasks = [asyncio.create_task(one) for one in beside]
         try:
             await dispatch.go()
         finally:
-            ticking.cancel()
+            for task in tasks:
+                task.cancel()
             watched(tally)
         return _Ended(bool(pressed), standing.resting())
 

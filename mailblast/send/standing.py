@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from mailblast.breaker import Breaker, Fault
+from mailblast.breaker import Breaker, Fault, Trip
 from mailblast.compose import Due
 from mailblast.destination import Route
 from mailblast.disposition import Outcome
@@ -155,8 +155,11 @@ class Standing:
         trip = self._breaker.happened(
             destination, due.delivery, outcome.kind, outcome.reason, stop=outcome.pause
         )
-        if trip is None:
-            return
+        if trip is not None:
+            self.pause(run, trip)
+
+    def pause(self, run: Run, trip: Trip) -> None:
+        """Pause a destination, or the run, and write down why."""
         of_run = None if trip.destination else run.number
         self._pauses.add(Pause(of_run, trip.destination, trip.fault, trip.why, time.time()))
         if trip.destination:

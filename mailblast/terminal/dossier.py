@@ -9,7 +9,7 @@ from mailblast.dossier import Dossier, Specimen
 from mailblast.errors import Refusal
 from mailblast.ledger import OptOut
 from mailblast.quantity import counted, number
-from mailblast.report import iso
+from mailblast.report import iso, outages_of
 from mailblast.terminal.words import MEANING, ORDER, visible
 
 MOST = 20  # opt-outs and links on the screen; a file has them all
@@ -146,6 +146,9 @@ def _consent(consents: Mapping[Consent, int] | Refusal) -> Iterator[str]:
 
 
 def _opt_outs(dossier: Dossier, most: int | None) -> Iterator[str]:
+    for outage in outages_of(dossier.book):
+        until = f"until {outage.ended}" if outage.ended else "and not seen to end"
+        yield f"the unsubscribe endpoint was out from {outage.began} {until}: {outage.why}"
     if not dossier.opt_outs:
         yield "nobody of this run's recipients, up to now"
         return
