@@ -15,14 +15,12 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import chain, islice
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from mailblast.errors import UserError
 from mailblast.tie import Read, read
-
-# A worker takes a fifth of a second to start; below this it does not pay.
-SMALL = 100
 
 
 def read_all(batches: Iterator[Sequence[bytes]]) -> Generator[list[Read], None, None]:
@@ -31,17 +29,14 @@ def read_all(batches: Iterator[Sequence[bytes]]) -> Generator[list[Read], None, 
     At most two batches a core are on their way.  Close it, and the workers end.  Raises
     UserError when one of them ends by itself.
     """
-    count = 0
-    for batch in batches:
-        yield list(map(read, batch))
-        count += len(batch)
-        if count >= SMALL:
-            yield from _by_workers(batches)
+    first = list(islice(batches, 2))
+    if len(first) < 2:  # for one batch workers do not pay: they take a second to start
+        yield from (list(map(read, batch)) for batch in first)
+    else:
+        yield from _by_workers(chain(first, batches))
 
 
 def _by_workers(batches: Iterator[Sequence[bytes]]) -> Iterator[list[Read]]:
-    if (first := next(batches, None)) is None:
-        return
     cores = len(os.sched_getaffinity(0))
     with ExitStack() as stack:
         # A thread waits for each worker; which of them is idle the queue knows.
@@ -49,7 +44,7 @@ def _by_workers(batches: Iterator[Sequence[bytes]]) -> Iterator[list[Read]]:
         idle: SimpleQueue[_Worker] = SimpleQueue()
         for _ in range(cores):
             idle.put(stack.enter_context(_Worker()))
-        asked = deque([threads.submit(_ask, idle, first)])
+        asked: deque[Future[list[Read]]] = deque()
         stack.callback(_forget, asked)
         for batch in batches:
             asked.append(threads.submit(_ask, idle, batch))

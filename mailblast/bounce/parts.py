@@ -16,6 +16,7 @@ import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailblast.bounce import charset
 from mailblast.errors import Refusal
@@ -29,13 +30,14 @@ MAX_VALUE = 16 * 1024
 # A notice is one multipart of three parts; gateways and list software wrap that again.
 MAX_DEPTH = 10
 MAX_PARTS = 100
+_LONGEST = 200  # characters before the colon of a field, blanks and all
 
 Fields = tuple[tuple[str, str], ...]
 
 _DASHES = re.compile(rb"^--([^\n]*)", re.MULTILINE)
 # RFC 5322 §3.6.8 allows nearly any character in a name; but "<a@b.example>: User unknown",
 # the rest of a line broken without a fold, is none.
-_FIELD = re.compile(r"([A-Za-z][\w.-]{0,99})[ \t]*:(.*)", re.DOTALL)
+_NAME = re.compile(r"([A-Za-z][\w.-]{0,99})[ \t]*")
 _TYPE = re.compile(r"\s*([\w.+-]{1,64}/[\w.+-]{1,64})")
 _PARAMETER = re.compile(r';\s*([\w-]{1,40})\s*=\s*(?:"([^"]*)"|([^\s;"]+))')
 
@@ -111,12 +113,20 @@ def fields(section: str) -> Fields:
     """
     found: list[tuple[str, list[str]]] = []
     for line in section.split("\n"):
-        start = None if line[:1] in (" ", "\t") else _FIELD.match(line)
-        if start is not None:
-            found.append((start[1].lower(), [start[2].strip()]))
+        before, colon, value = line.partition(":")
+        named = colon and before[:1].isalpha() and len(before) <= _LONGEST
+        if named and (name := _name(before)):
+            found.append((name, [value.strip()]))
         elif found and line.strip():
             found[-1][1].append(line.strip())
     return tuple((name, " ".join(lines)[:MAX_VALUE]) for name, lines in found)
+
+
+@lru_cache(4096)  # the same few names stand in every mail
+def _name(before: str) -> str:
+    """The name of a field in lower case; "" where none stands before the colon."""
+    found = _NAME.fullmatch(before)
+    return found[1].lower() if found else ""
 
 
 def text(content: bytes) -> str:

@@ -120,12 +120,12 @@ class Reading:
         if size is not None:
             self.unit, self.total, self._file = "bytes", size, handle
         unpacked = _unpacked(handle)
-        lines = _lines(unpacked, size if unpacked is handle else None)
-        first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
+        blocks = _blocks(unpacked, size if unpacked is handle else None)
+        first = next(blocks, b"").removeprefix(codecs.BOM_UTF8)
         if mbox.begins(first):
             # A pipe may be an MTA's: one message behind a From_ line, and nothing quoted.
             one = path == STDIN and size is None
-            yield from mbox.parted(chain([first], lines), str(path), dated=one)
+            yield from mbox.parted(chain([first], blocks), str(path), dated=one)
         elif first:
             mail = _single(unpacked, path, first)
             if path != STDIN and isinstance(mail, Mail) and not _is_mail(mail.content):
@@ -233,8 +233,7 @@ def _entry(path: Path, *, sure: bool) -> Iterator[Mail | Refusal]:
             if sure or _is_message(path):
                 yield _single(unpacked, path)
             elif mbox.begins(first := unpacked.readline(_PIECE)):
-                lines = chain([first], _lines(unpacked, None))
-                yield from mbox.parted(lines, str(path))
+                yield from mbox.parted(chain([first], _blocks(unpacked, None)), str(path))
     except (OSError, EOFError, zlib.error) as error:
         yield Refusal(f"{path}: {getattr(error, 'strerror', None) or error}")
 
@@ -270,13 +269,11 @@ def _single(handle: BinaryIO, path: Path, first: bytes = b"") -> Mail | Refusal:
     return too_large(str(path)) if len(content) > most else Mail(str(path), content)
 
 
-def _lines(handle: BinaryIO, size: int | None) -> Iterator[bytes]:
-    """Lines with their ends, the long ones in pieces, up to `size` bytes in all."""
-    left = size
-    while left is None or left > 0:
-        piece = handle.readline(_PIECE if left is None else min(_PIECE, left))
-        if not piece:
-            return
+def _blocks(handle: BinaryIO, size: int | None) -> Iterator[bytes]:
+    """A line, and all that follows it block by block, up to `size` bytes in all."""
+    left, take = size, handle.readline
+    while block := take(_PIECE if left is None else min(_PIECE, left)):
+        take = handle.read
         if left is not None:
-            left -= len(piece)
-        yield piece
+            left -= len(block)
+        yield block

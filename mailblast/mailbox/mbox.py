@@ -9,7 +9,6 @@ and behind each message, and nothing is quoted (mmdf(5)).
 import fcntl
 import os
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +16,13 @@ from pathlib import Path
 from mailblast.errors import Refusal
 from mailblast.mailbox.mail import MAX_MESSAGE, Mail, too_large
 
-_MAX_AHEAD = 500_000  # lines kept while it is seen whether a Content-Length is true
+_LONG = 64 * 1024  # octets: a longer line comes in pieces
+_EMPTY = (b"\n", b"\r\n")
 
-_LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,9})\s*$", re.IGNORECASE)
+_LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r?\n)", re.IGNORECASE)
+# Where many lines are taken at once they end before one of these.
+_STOPS = re.compile(rb"\n(?=From |>)")
+_HEAD_STOPS = re.compile(rb"\n(?=From |>|\r?\n)")
 _QUOTED = re.compile(rb">+From ")
 _QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
 # The date of a From_ line, "Tue Jan  2 15:04" or "Tue, 2 Jan 2024 15:04": such a line parts
@@ -68,15 +71,16 @@ def begins(line: bytes) -> bool:
 
 
 def parted(
-    lines: Iterator[bytes], source: str, *, dated: bool = False
+    blocks: Iterator[bytes], source: str, *, dated: bool = False
 ) -> Iterator[Mail | Refusal]:
-    """Part the lines of a mailbox into its messages; `source:3` is the third.
+    """Part a mailbox, which comes in blocks of any size, into its messages; `source:3` is the
+    third.
 
     With `dated` only a From_ line that has a date in it parts: for what may as well be one
     message in which nothing was quoted.
     """
-    first = next(lines, b"")
-    if _is_mmdf(first):
+    lines = _Lines(blocks)
+    if _is_mmdf(lines.line()):
         yield from _mmdf(lines, source)
     else:
         yield from _mbox(lines, source, dated=dated)
@@ -86,9 +90,9 @@ def _is_mmdf(line: bytes) -> bool:
     return line.rstrip(b"\r\n") == b"\x01\x01\x01\x01"
 
 
-def _mmdf(lines: Iterator[bytes], source: str) -> Iterator[Mail | Refusal]:
+def _mmdf(lines: "_Lines", source: str) -> Iterator[Mail | Refusal]:
     number, message = 1, _Message()
-    for piece in lines:
+    while piece := lines.line():
         if not _is_mmdf(piece):
             # Some programs write a From_ line at the beginning all the same.
             if message.begun or not piece.startswith(b"From "):
@@ -100,66 +104,91 @@ def _mmdf(lines: Iterator[bytes], source: str) -> Iterator[Mail | Refusal]:
         yield message.taken(f"{source}:{number}", whole=True)
 
 
-def _mbox(lines: Iterator[bytes], source: str, *, dated: bool) -> Iterator[Mail | Refusal]:
+def _mbox(lines: "_Lines", source: str, *, dated: bool) -> Iterator[Mail | Refusal]:
     number, message = 1, _Message()
-    ahead = _Ahead(lines)
-    whole = blank = True  # of the piece before: did it end its line, was the line empty
-    for piece in ahead:
+    whole = blank = True  # of the line before: was it ended, was it empty
+    while piece := (whole and lines.plain(heading=message.heading)) or lines.line():
         if whole and _parts(piece, blank and not dated):
             yield message.taken(f"{source}:{number}")
             number, message = number + 1, _Message()
         else:
             message.add(piece[1:] if whole and _QUOTED.match(piece) else piece)
-            if message.heading and (length := message.body_length(piece)):
-                for counted in ahead.counted(length):
-                    message.add(counted)
-        blank = whole and piece in (b"\n", b"\r\n")
+            if message.heading and (body := lines.counted(message.body_length(piece))):
+                message.add(body)
+        blank = whole and _last_line(piece) in _EMPTY
         whole = piece.endswith(b"\n")
     yield message.taken(f"{source}:{number}")
 
 
-class _Ahead:
-    """Lines that can be looked at before they are taken."""
+class _Lines:
+    """The lines of what comes in blocks: one at a time, or many at once."""
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines = lines
-        self._kept: deque[bytes] = deque()
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._kept = bytearray()
+        self._at = 0  # what is before it was taken
         self._true = True
 
-    def __iter__(self) -> Iterator[bytes]:
-        while True:
-            if self._kept:
-                yield self._kept.popleft()
-            elif line := next(self._lines, b""):
-                yield line
-            else:
-                return
+    def _more(self) -> bool:
+        """Whether there was another block."""
+        block = next(self._blocks, b"")
+        del self._kept[: self._at]
+        self._at = 0
+        self._kept += block
+        return bool(block)
 
-    def counted(self, length: int) -> list[bytes]:
-        """The lines that make a body of that length, if a message ends there.
+    def _take(self, end: int) -> bytes:
+        taken = bytes(self._kept[self._at : end])
+        self._at = end
+        return taken
+
+    def line(self) -> bytes:
+        """The next line with its end, or a piece of a long one; nothing at the end."""
+        while (end := self._kept.find(b"\n", self._at) + 1) == 0:
+            if len(self._kept) - self._at >= _LONG or not self._more():
+                end = len(self._kept)
+                break
+        return self._take(end)
+
+    def plain(self, *, heading: bool) -> bytes:
+        """The next lines, where a line begins, up to one that may part or be quoted; in the
+        heading up to its end.
+
+        As many as are at hand, which may be none.  To go through a mailbox line by line takes
+        half as long as all that is then done with its messages.
+        """
+        if self._kept.startswith((b"From ", b">", b"\n", b"\r\n"), self._at):
+            return b""
+        found = (_HEAD_STOPS if heading else _STOPS).search(self._kept, self._at)
+        end = found.start() if found else self._kept.rfind(b"\n", self._at)
+        return self._take(max(self._at, end + 1))
+
+    def counted(self, length: int) -> bytes:
+        """As many octets as make a body of that length, if a message ends there.
 
         A Content-Length is a claim.  It counts only where the end of the file or an empty
         line and a From_ line follow; else nothing is taken, and the lines part the messages.
         After one false claim none counts: programs that part by it write no false ones, and
         to look ahead for each would take quadratic time.
         """
-        if not self._true or length > MAX_MESSAGE:
-            return []
-        body: list[bytes] = []
-        while length > 0 and len(body) < _MAX_AHEAD and (line := next(iter(self), b"")):
-            body.append(line)
-            length -= len(line)
-        after = [line for line in (next(iter(self), b""), next(iter(self), b"")) if line]
-        self._true = length == 0 and _ends(after)
-        self._kept.extendleft(reversed(after if self._true else body + after))
-        return body if self._true else []
+        if not self._true or not 0 < length <= MAX_MESSAGE:
+            return b""
+        while len(self._kept) - self._at < length + len(b"\r\nFrom ") and self._more():
+            pass
+        end = self._at + length
+        last, after = self._kept[end - 1 : end], bytes(self._kept[end : end + 7])
+        self._true = (last == b"\n" or (last != b"" and not after)) and _ends(after)
+        return self._take(end) if self._true else b""
 
 
-def _ends(after: list[bytes]) -> bool:
-    """Whether these lines stand behind a message: none, or a From_ line, or an empty one."""
-    if after and after[0] in (b"\n", b"\r\n"):
-        after = after[1:]
-    return not after or after[0].startswith(b"From ")
+def _ends(after: bytes) -> bool:
+    """Whether this stands behind a message: nothing, or a From_ line, or an empty one and it."""
+    empty = next((one for one in _EMPTY if after.startswith(one)), b"")
+    return after == empty or after.startswith(b"From ", len(empty))
+
+
+def _last_line(piece: bytes) -> bytes:
+    return piece[piece.rfind(b"\n", 0, -1) + 1 :]
 
 
 def _parts(piece: bytes, blank: bool) -> bool:
@@ -175,7 +204,7 @@ class _Message:
         self._size = 0
         self._last = b""
         self.heading = True  # no empty line yet
-        self._length: int | None = None
+        self._length = 0
 
     @property
     def begun(self) -> bool:
@@ -184,27 +213,26 @@ class _Message:
 
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
-        self._last = piece
+        self._last = _last_line(piece)
         if self._size <= MAX_MESSAGE:
             self._content += piece
         else:
             self._content.clear()
 
-    def body_length(self, line: bytes) -> int | None:
-        """What Content-Length says, once, when `line` has ended the header section."""
-        if line in (b"\n", b"\r\n"):
+    def body_length(self, lines: bytes) -> int:
+        """What Content-Length says, once, when an empty line has ended the header section."""
+        if lines in _EMPTY:
             self.heading = False
             return self._length
-        found = _LENGTH.match(line)
-        if found is not None:
-            self._length = int(found[1])
-        return None
+        if lengths := _LENGTH.findall(b"\n" + lines):
+            self._length = int(lengths[-1])
+        return 0
 
     def taken(self, source: str, *, whole: bool = False) -> Mail | Refusal:
         """The message; its last line, if empty, is not part of it unless it is `whole`."""
         if self._size > MAX_MESSAGE:
             return too_large(source)
-        if not whole and self._last in (b"\n", b"\r\n"):
+        if not whole and self._last in _EMPTY:
             # It belongs to the next From_ line.
             del self._content[len(self._content) - len(self._last) :]
         return Mail(source, bytes(self._content))

@@ -180,7 +180,7 @@ def printable(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     text = text[:MAX_TEXT].replace("\t", " ")
-    if not text.isprintable():
+    if not text.replace("\n", "").isprintable():
         text = "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
     return text[:MAX_TEXT]
 
