@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 N ?= 50000
-# Two a core: half of the time a test waits for a server, and not for the processor.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
+# One more than there are cores: many tests wait for a server, and not for the processor.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help demo test check lint bench million microseconds soak docs lock clean
 

@@ -88,7 +88,7 @@ def test_what_is_there(run, dns):
     assert null.records == (Mx(0, ""),)
     assert aliased.records == (Mx(10, "mx.alias.example"),)
     assert {one.failure for one in (mx, addresses, texts, tlsa, null, aliased)} == {None}
-    assert mx.ttl == 60
+    assert 0 < mx.ttl <= 60  # the name server may have kept it for a while
 
 
 @needs_nameservers

@@ -3,7 +3,7 @@
 Ours are found like a company's own, so that theirs need nothing that ours do not.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from mailblast.check import Pack, book
@@ -14,20 +14,26 @@ from mailblast.errors import UserError
 
 def known() -> tuple[str, ...]:
     """The names of all packs that are installed."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted(_installed()))
 
 
 def found(names: Iterable[str]) -> tuple[Pack, ...]:
     """These packs, in this order.  Raises UserError for one that is not there, or is broken."""
-    return tuple(_pack(name) for name in dict.fromkeys(names))
+    installed = _installed()
+    return tuple(_pack(name, installed) for name in dict.fromkeys(names))
 
 
-def _pack(name: str) -> Pack:
-    points = tuple(entry_points(group=GROUP, name=name))
-    if not points:
+def _installed() -> Mapping[str, EntryPoint]:
+    """Where every pack is, by its name; of two that have one name the first counts."""
+    points = tuple(entry_points(group=GROUP))  # it goes through all that is installed
+    return {point.name: point for point in reversed(points)}
+
+
+def _pack(name: str, installed: Mapping[str, EntryPoint]) -> Pack:
+    if name not in installed:
         listed = ", ".join(known()) or "none: install mailblast itself (pip install -e .)"
         raise UserError(f'there is no policy pack "{name}"', f"installed are: {listed}")
-    return _loaded(points[0])
+    return _loaded(installed[name])
 
 
 def _loaded(point: EntryPoint) -> Pack:
@@ -61,5 +67,5 @@ def rule(name: str) -> Rule:
 
 def _all_rules() -> Iterator[Rule]:
     yield from book.rules().values()
-    for name in known():
-        yield from (term.rule for term in _pack(name).terms)
+    for pack in found(known()):
+        yield from (term.rule for term in pack.terms)
