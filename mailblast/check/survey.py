@@ -65,9 +65,9 @@ class Survey:
         self._authorised = names.index(AUTHORISED) if AUTHORISED in names else None
         self._names = names
         self._rows = self._invalid = 0
-        self._domains: dict[str, Seen] = {}
+        self._domains: _Counts[str] = {}
         self._authorisations: Counter[str] = Counter()
-        self._consents: dict[tuple[str, ...], Seen] = {}
+        self._consents: _Counts[tuple[str, ...]] = {}
         self._telling = _Telling()
 
     def over(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -93,7 +93,7 @@ class Survey:
 
     def domains(self) -> Mapping[str, Seen]:
         """The domains so far."""
-        return self._domains
+        return _seen(self._domains)
 
     def telling(self) -> Iterator[tuple[str, Row]]:
         """The rows to try out, each with why; no row twice."""
@@ -102,7 +102,7 @@ class Survey:
     def listed(self, file: str, digest: str) -> Listed:
         """The statistics so far."""
         consents: dict[Consent, Seen] = {}
-        for cells, seen in self._consents.items():
+        for cells, seen in _seen(self._consents).items():
             consent = _consent(dict(zip(self._columns, cells, strict=True)))
             before = consents.get(consent, Seen(0, seen.line))
             consents[consent] = Seen(before.rows + seen.rows, min(before.line, seen.line))
@@ -112,15 +112,25 @@ class Survey:
             columns=self._names,
             rows=self._rows,
             invalid=self._invalid,
-            domains=self._domains,
+            domains=_seen(self._domains),
             authorised=self._authorisations,
             consents=consents,
         )
 
 
-def _count(seen: dict[K, Seen], key: K, line: int) -> None:
-    before = seen.get(key)
-    seen[key] = Seen(1, line) if before is None else Seen(before.rows + 1, before.line)
+# How many rows, and the line of the first: a list, since a noun for each row would cost.
+_Counts = dict[K, list[int]]
+
+
+def _count(seen: _Counts[K], key: K, line: int) -> None:
+    if before := seen.get(key):
+        before[0] += 1
+    else:
+        seen[key] = [1, line]
+
+
+def _seen(counts: _Counts[K]) -> dict[K, Seen]:
+    return {key: Seen(rows, line) for key, (rows, line) in counts.items()}
 
 
 class _Telling:
