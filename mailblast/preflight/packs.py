@@ -67,5 +67,6 @@ def rule(name: str) -> Rule:
 
 def _all_rules() -> Iterator[Rule]:
     yield from book.rules().values()
-    for pack in found(known()):
-        yield from (term.rule for term in pack.terms)
+    installed = _installed()
+    for name in sorted(installed):  # one by one: a broken one is in nobody's way
+        yield from (term.rule for term in _pack(name, installed).terms)
