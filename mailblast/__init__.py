@@ -4,7 +4,7 @@ The way of one message, and the modules in the order in which it meets them:
 
     campaign.toml, mailblast.toml ──▶ Campaign        campaign, secret
     is it ready? ───────────────────▶ Finding         check, preflight       facts in, findings out
-    recipients.csv ─────────────────▶ Row             recipients, address    bad rows: `invalid`
+    recipients.csv ─────────────────▶ Row             header, recipients     bad rows: `invalid`
                                       ├ suppressed?   suppression            Event suppressed
     message.html, .md, .txt ────────▶ Rendered        template
                                     ▶ Message         compose, tag, signing  bytes, signed
@@ -28,6 +28,8 @@ are the only ones to ask and to show.  `sandbox` is an Internet for practice.
 Words, rules, edges, jobs, faces: which module may import which is tests/test_layers.py.
 
 From Python:
+
+    from pathlib import Path
 
     import mailblast
 

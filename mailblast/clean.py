@@ -163,9 +163,9 @@ def _why(
         return suppression_reason(entry), f"on the suppression list: {entry}"
     if dead := wanted.dead.get(address.domain):
         return Reason.DOMAIN_INVALID, dead
-    if is_disposable(address.domain):
-        hint = meant(address.domain)
-        return DISPOSABLE, f"{address.domain}{f': was {hint} meant?' if hint else ''}"
+    # Providers of disposable mail sit on the typing errors in well-known domains: gmial.com.
+    if is_disposable(address.domain) and not meant(address.domain):
+        return DISPOSABLE, address.domain
     if wanted.roles and is_role(address.mailbox):
         return ROLE, "names a job and no person"
     return None

@@ -23,11 +23,12 @@ from mailblast.check.survey import COLUMNS, Survey
 from mailblast.content import kept
 from mailblast.errors import Refusal, UserError
 from mailblast.event import Disposition
+from mailblast.header import columns_of
 from mailblast.ledger import Ledger, OptOut, Run
 from mailblast.preflight.listed import taken_apart
 from mailblast.preflight.packs import found
 from mailblast.reason import Reason
-from mailblast.recipients import Row, columns_of
+from mailblast.recipients import Row
 from mailblast.report import RunReport, account, iso, outages_of
 from mailblast.runbook import RunBook
 

@@ -22,10 +22,11 @@ from mailblast.compose import Due, Message
 from mailblast.content import kept
 from mailblast.errors import Refusal, UserError
 from mailblast.event import Event
+from mailblast.header import columns_of
 from mailblast.keys import dkim_keys, key_path, keyring, read_key
 from mailblast.ledger import Delivery, Ledger, Run
 from mailblast.pool.workbench import Workbench, compose
-from mailblast.recipients import Recipients, Row, columns_of, open_recipients
+from mailblast.recipients import Recipients, Row, open_recipients
 from mailblast.runbook import RunBook
 from mailblast.send.prove import as_due
 from mailblast.tag import Keyring

@@ -7,17 +7,16 @@ what to do.  A file is as large as it likes; what is held is one row, its size b
 
 import codecs
 import csv
-import difflib
 import re
-import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import TextIO
 
 from mailblast.address import Address, parse
 from mailblast.errors import Problem, Problems, Refusal, UserError
+from mailblast.header import Columns, columns_of, shown, wrong_with
 from mailblast.reason import Reason
 
 MAX_FIELD = 100_000  # characters of a cell; a quote left open swallows no more than this
@@ -26,22 +25,6 @@ MAX_COLUMNS = 1_000
 SEPARATORS = (",", ";", "\t")
 
 csv.field_size_limit(MAX_FIELD)  # there is one limit in the process; nobody needs another
-
-# In a template these are not names of variables but words of Jinja's own.
-_TAKEN = frozenset({
-    "and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "super",
-    "true",
-})  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The header: `names` as templates know them, `email` the number of the address column
-    (from 0), `header` the cells as they came."""
-
-    names: tuple[str, ...]
-    email: int
-    header: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +82,7 @@ class Recipients:
 
 
 def open_recipients(
-    path: Path, *, email: str = "email", encoding: str = "auto"
+    path: Path, *, email: str = "email", encoding: str = "auto", options: bool = False
 ) -> Recipients:
     """Open a list and read its header.
 
@@ -107,15 +90,34 @@ def open_recipients(
     "auto": UTF-8 or UTF-16, with a byte order mark or without.  Raises Problems (a
     UserError) for a file that cannot be read and for all that is wrong with the header.
     """
-    advice = 'if the file is Latin-1, say encoding = "latin-1" in [recipients]'
-    source = open_source(path, encoding, advice)
+    say_encoding = 'encoding = "latin-1" in [recipients]'
+    say_email = 'email = "{}" in [recipients]'
+    if options:
+        say_encoding, say_email = "--encoding latin-1", "--email {}"
+    advice = f"if the file is Latin-1, say {say_encoding}"
+    source = replace(open_source(path, encoding, advice), email=say_email)
     return Recipients(source, source.separator(), email)
 
 
+# How files begin that are no text, though they may be named so, and what they are.
+_NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+}
+
+
 def open_source(path: Path, encoding: str, advice: str) -> "Source":
-    """Find the encoding of a file; `advice` is what to do when its bytes are not in it."""
+    """Find the encoding of a file; `advice` is what to do when its bytes are not in it.
+
+    Raises Problems for what cannot be read, or is a workbook.
+    """
     try:
-        return Source(path, _codec(path, encoding), advice)
+        with path.open("rb") as file:
+            head = file.read(4)
+        if what := _NO_TEXT.get(head):
+            save = "save it as CSV UTF-8 (in Excel: File, Save As), and name that file"
+            raise Problems([Problem(path.name, f"this is {what}, not a CSV file", save)])
+        return Source(path, _codec(head, encoding), advice)
     except OSError as error:
         raise Problems([_unreadable(path, error)]) from error
 
@@ -127,6 +129,7 @@ class Source:
     path: Path
     codec: str
     advice: str
+    email: str = "{}"  # how to name the column of addresses
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield each line with its number, from 1; raises Problems."""
@@ -270,18 +273,16 @@ class _Damage(ValueError):
         self.line = line
 
 
-def _codec(path: Path, encoding: str) -> str:
-    """Python's name of the encoding of a file."""
+def _codec(head: bytes, encoding: str) -> str:
+    """Python's name of the encoding of a file that begins so."""
     if encoding != "auto":
         try:
             "".encode(encoding)
         except (LookupError, ValueError):
             hint = 'known are "auto", "utf-8", "utf-16", "latin-1", "cp1252" and more'
-            raise UserError(f'unknown encoding "{_shown(encoding)}"; {hint}') from None
+            raise UserError(f'unknown encoding "{shown(encoding)}"; {hint}') from None
         name = codecs.lookup(encoding).name
         return "utf-8-sig" if name == "utf-8" else name
-    with path.open("rb") as file:
-        head = file.read(4)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     # A header begins with letters of ASCII, so UTF-16 without a mark shows in its zeros.
@@ -302,11 +303,6 @@ def _unreadable(path: Path, error: OSError | ValueError) -> Problem:
     )
 
 
-def column_name(cell: str) -> str:
-    """The name of a column from its header: `First-Name ` is `first_name`."""
-    return re.sub(r"[\s-]+", "_", unicodedata.normalize("NFC", cell).strip().lower())
-
-
 def _columns(source: Source, separator: str, email: str) -> Columns:
     where = f"{source.path.name}:1"
     line, header = next(source.rows(separator), (1, []))
@@ -317,53 +313,10 @@ def _columns(source: Source, separator: str, email: str) -> Columns:
     where = f"{source.path.name}:{line}"
     if len(header) > MAX_COLUMNS:
         raise Problems([Problem(where, f"more than {MAX_COLUMNS:,} columns")])
-    names = tuple(map(column_name, header))
-    problems = [
-        *_misnamed(where, header, names),
-        *_no_email(where, names, column_name(email)),
-    ]
-    if problems:
+    if problems := wrong_with(header, where, email, source.email):
         raise Problems(problems)
-    return Columns(names, names.index(column_name(email)), tuple(header))
-
-
-def _misnamed(where: str, header: Sequence[str], names: Sequence[str]) -> Iterator[Problem]:
-    """What is wrong with the names: each must be one that a template can say."""
-    first: dict[str, int] = {}
-    for number, (cell, name) in enumerate(zip(header, names, strict=True), 1):
-        before = first.setdefault(name, number)
-        if not name:
-            yield Problem(where, f"column {number} has no name", "name it or take it out")
-        elif before != number:
-            what = f'two columns are called "{_shown(name)}": {before} and {number}'
-            yield Problem(where, what, "rename one")
-        elif name in _TAKEN or not name.isidentifier():
-            what = f'a template cannot say the column name "{_shown(cell)}"'
-            yield Problem(where, what, "use letters, digits and _, a letter first")
-
-
-def _no_email(where: str, names: Sequence[str], email: str) -> Iterator[Problem]:
-    if email in names:
-        return
-    near = difflib.get_close_matches(email, names, 1) or [n for n in names if "mail" in n]
-    if near:
-        name = _shown(near[0])
-        hint = f'did you mean "{name}"? Then say email = "{name}" in [recipients]'
-    else:
-        hint = f"the columns are {', '.join(map(_shown, names[:10]))}"
-    yield Problem(where, f'no column "{_shown(email)}"', hint)
-
-
-def _shown(text: str) -> str:
-    """What came from outside, fit for a terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text[:60])
+    return columns_of(header, email)
 
 
 def _cells(number: int) -> str:
     return "1 cell" if number == 1 else f"{number} cells"
-
-
-def columns_of(header: Sequence[str], email: str) -> Columns:
-    """The columns of a header that was read and found good before."""
-    names = tuple(map(column_name, header))
-    return Columns(names, names.index(column_name(email)), tuple(header))

@@ -41,6 +41,7 @@ class RunReport:
         default_factory=dict
     )  # mails, by what came of them
     warnings: tuple[Mapping[str, str], ...] = ()  # what came near a pause, or who leaves
+    sending: bool = False  # a `send` of its campaign is at work
 
     @property
     def rows(self) -> int:
@@ -54,6 +55,7 @@ class RunReport:
             "campaign": self.run.campaign,
             "started": iso(self.run.started),
             "ended": iso(self.run.ended),
+            "sending": self.sending,
             "recipients": self.rows,
             "dispositions": _words(self.dispositions),
             "marks": dict(self.marks),
@@ -112,6 +114,7 @@ def account(ledger: Ledger, run: Run) -> RunReport:
         marks=marks,
         came_back=ledger.imports.results(run.number),
         warnings=(*warnings_of(document), *_leaving(dispositions, marks)),
+        sending=run.state != "ended" and ledger.locked(run.campaign),
     )
 
 

@@ -23,7 +23,8 @@ from mailblast.provider import Destinations
 from mailblast.recipients import open_recipients
 from mailblast.runbook import RunBook
 from mailblast.send.enrol import own_suppressions
-from mailblast.send.prepare import Told, scope_of, untouched, used_today
+from mailblast.send.prepare import used_today
+from mailblast.send.request import Told, scope_of, untouched
 from mailblast.throttle import Pace, Today
 
 SECONDS = 0.3  # that a message takes on a connection, where nothing is known of it

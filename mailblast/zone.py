@@ -157,6 +157,12 @@ def _with(text: str, terms: list[str]) -> str:
 def _dkim(facts: Facts) -> Iterator[Entry]:
     keys, what = facts.campaign.dkim, "DKIM"
     if keys is None:
+        if "BULK-DKIM" not in facts.campaign.declared.attested:
+            domain = facts.campaign.sender.mailbox.address.domain
+            note = (
+                f"there is no [dkim]: mailblast keys new {domain} makes a key, and says how"
+            )
+            yield Entry(what, f"_domainkey.{domain}", "TXT", note=note)
         return
     for number, key in enumerate(keys.keys):
         name = f"{key.selector}._domainkey.{key.domain}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from mailblast.campaign import Campaign, load
 from mailblast.compose import Composer, Due, Message
-from mailblast.recipients import Columns
+from mailblast.header import Columns
 from mailblast.signing import Algorithm, Signer, new_key
 from mailblast.tag import Keyring
 

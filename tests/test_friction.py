@@ -1,13 +1,14 @@
 """What users stumbled over: wrong input, pasted hints, an address that nobody knows."""
 
+import re
 import shlex
 import signal
 import subprocess
 import time
 
 import pytest
-from commands import PROGRAM, environment, letter, ok, the_run
-from misbehaving import running
+from commands import PROGRAM, begin, ended, environment, letter, ok, relay, the_run
+from misbehaving import Hold, running, say, several
 
 from mailblast.quantity import counted
 
@@ -176,6 +177,91 @@ def test_a_relay_that_is_none(tmp_path, security, script, what, settings):
     assert f"look at {settings} in [delivery]" in hint
     assert hint.endswith("then run the same command again")
     assert "Mend what stopped it, which is told below" in ended.out
+
+
+def test_report_while_it_is_sent(tmp_path):
+    """What waits for the answer to its last dot is no broken connection."""
+    hold = Hold()
+    with running({"dot": [several(hold, say("250 2.0.0 Ok"))]}) as server:
+        letter(tmp_path, "ann@inbox.example,Ann\n", delivery=relay(server.port, 1))
+        sending = begin(tmp_path, "send", "letter", "--yes")
+        assert hold.reached.wait(30)
+        during = ok(tmp_path, "report")
+        known = ok(tmp_path, "report", "--json").json["runs"][0]["sending"]
+        hold.may_go_on.set()
+        assert ended(sending)[0] == 0
+
+    assert "It is being sent: what is doubtful waits for the answer" in during.out
+    assert "--resend-doubtful" not in during.out
+    assert known is True
+    assert ok(tmp_path, "report", "--json").json["runs"][0]["sending"] is False
+
+
+def test_a_new_run_beside_one_that_goes_on(tmp_path):
+    """It is said that there is one, before anybody is asked; and how it goes on."""
+    with running({"RCPT": [say("451 4.3.0 Try again later"), say("250 Ok")]}) as server:
+        later = relay(server.port, 1).replace("1 s", "1 h")
+        letter(tmp_path, "ann@inbox.example,Ann\n", delivery=later)
+        first = ok(tmp_path, "send", "letter", "--yes", status=3).out
+        again = ok(tmp_path, "send", "letter", "--new-run", "--yes").out
+
+    assert "Run the same command again (without --new-run) then." in " ".join(first.split())
+    (name,) = re.findall(r"Run +(letter-\S+)", first)
+    assert f"{name} is not finished, and goes on without --new-run" in " ".join(
+        again.split()
+    )
+    assert "is not finished" not in first
+
+
+def test_an_override_outlives_a_run_that_did_not_begin(tmp_path):
+    """There was no way to the relay: what was agreed to holds when the run is begun anew."""
+    with running({}) as server:
+        home = letter(tmp_path, "ann@inbox.example,Ann\n", delivery=relay(server.port, 1))
+        toml = home / "campaign.toml"
+        text = toml.read_text().replace("CANSPAM-ADDRESS-FORM", "# CANSPAM-ADDRESS-FORM")
+        toml.write_text(text.replace('"none"', '"starttls"'))
+        word = ("--override", "CANSPAM-ADDRESS-FORM", "--because", "a test")
+        ok(tmp_path, "send", "letter", "--yes", status=4)
+        ok(tmp_path, "send", "letter", "--yes", *word, status=1)
+        toml.write_text(text)
+        ok(tmp_path, "send", "letter", "--yes")
+
+    assert the_run(tmp_path)["dispositions"] == {"accepted": 1}
+
+
+def test_a_run_that_ended_with_a_pause(tmp_path):
+    """Of which nothing is due: the last lines say what was wrong, and it refuses nothing."""
+    rows = "".join(f"ann{n}@inbox.example,Ann\n" for n in range(200))
+    with running({"RCPT": say("550 5.1.1 User unknown")}) as server:
+        letter(tmp_path, rows, delivery=relay(server.port, 5))
+        said = ok(tmp_path, "send", "letter", "--yes").out
+        again = ok(tmp_path, "send", "letter", "--yes").out
+
+    assert "do not exist any more" in said
+    assert "Ask where the list is from" in said
+    assert "Nothing is due" in again
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "hint"),
+    [
+        (b"PK\x03\x04\x14\x00\x06", "this is an Excel workbook", "save it as CSV UTF-8"),
+        (b"ann@a.example\nbo@b.example\n", "looks like a row", "name the columns"),
+        (b"email|name\nann@a.example|Ann\n", "cells are parted by", "name the columns"),
+        (b"sep=;\nemail;name\n", "Excel's sep= line", "take it out"),
+        (b"email\nJ\xf6rg@a.example\n", "not UTF-8", "say --encoding latin-1"),
+        (b"E-Mail\nann@a.example\n", 'no column "email"', "say --email e_mail"),
+    ],
+    ids=["workbook", "no header", "separator", "sep", "encoding", "email"],
+)
+def test_a_file_that_is_no_list(tmp_path, content, what, hint):
+    """What it is, and what to do, in the words of the command that was used."""
+    (tmp_path / "list.csv").write_bytes(content)
+
+    said = ok(tmp_path, "list", "clean", "list.csv", "-o", "out.csv", status=1).err
+
+    assert what in said
+    assert hint in said
 
 
 def test_ctrl_c_says_a_word(tmp_path):

@@ -8,8 +8,8 @@ from letters import KEYRING, campaign, due
 from misbehaving import running
 
 from mailblast.compose import Message, TemplateError
+from mailblast.header import Columns
 from mailblast.pool import Pool, Workbench, workbench
-from mailblast.recipients import Columns
 
 COLUMNS = Columns(("email", "name"), 0, ("email", "name"))
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 
 from mailblast.errors import Problems, UserError
+from mailblast.header import column_name
 from mailblast.reason import Reason
-from mailblast.recipients import MAX_FIELD, MAX_ROW, column_name, open_recipients
+from mailblast.recipients import MAX_FIELD, MAX_ROW, open_recipients
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from datetime import date
 from typing import TypeVar
 
 from mailblast.check.facts import Consent, Listed, Seen
-from mailblast.recipients import Columns, Row
+from mailblast.header import Columns
+from mailblast.recipients import Row
 
 K = TypeVar("K")
 

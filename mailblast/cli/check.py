@@ -74,6 +74,7 @@ def check(
         raise click.UsageError("--attest ID and --by NAME go together")
     workspace = campaigns.find_workspace(campaign)
     loaded = campaigns.load(campaign, workspace)
+    asks = loaded.declared.dns and loaded.delivery.via != "sandbox"
     if no_dns:
         loaded = replace(loaded, declared=replace(loaded.declared, dns=False))
     if attested:  # a word is written down; nobody is unsubscribed for that
@@ -91,7 +92,8 @@ def check(
     if as_json:
         put_json({**_document(loaded, policies, findings), "providers": shares})
     else:
-        show_findings(screen, str(campaign), policies, findings, shares)
+        part = no_dns and asks
+        show_findings(screen, str(campaign), policies, findings, shares, in_part=part)
     return NOT_READY if any(one.blocks for one in findings) else 0
 
 

@@ -64,7 +64,7 @@ def list_clean(
     names, and disposable domains.  PATH itself stays as it is.
     """
     screen = Screen(json=as_json)
-    recipients = open_recipients(path, email=email, encoding=encoding)
+    recipients = open_recipients(path, email=email, encoding=encoding, options=True)
     with ledger_if_there(find_workspace(Path())) as ledger:
         dead = dead_among(recipients, Resolver(resolver), screen.told) if dns else {}
         wanted = Wanted(ledger, dead, roles=roles)

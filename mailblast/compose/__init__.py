@@ -21,7 +21,8 @@ from mailblast.compose.fields import Header, Personal, slug
 from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
 from mailblast.errors import Refusal
-from mailblast.recipients import Columns, Row
+from mailblast.header import Columns
+from mailblast.recipients import Row
 from mailblast.signing import Fields, Signer, Unsigned, hashed
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError

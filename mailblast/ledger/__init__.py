@@ -100,9 +100,8 @@ class Ledger:
         The system gives the lock back when its holder ends, however it ends: nothing is left
         behind by a kill, and nobody has to judge whether an old lock is dead.
         """
-        locks = self.directory / "locks"
-        locks.mkdir(exist_ok=True)
-        path = locks / f"{what.strip('./').replace('/', '_') or 'campaign'}.lock"
+        path = self._lock_file(what)
+        path.parent.mkdir(exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,6 +114,24 @@ class Ledger:
             yield
         finally:
             os.close(descriptor)
+
+    def locked(self, what: str) -> bool:
+        """Whether somebody holds the lock of this name just now."""
+        try:
+            descriptor = os.open(self._lock_file(what), os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _lock_file(self, what: str) -> Path:
+        name = what.strip("./").replace("/", "_") or "campaign"
+        return self.directory / "locks" / f"{name}.lock"
 
     def secret(self, fresh: str) -> str:
         """The text of `secret.key`; `fresh` is written if there is none yet.

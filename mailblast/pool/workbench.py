@@ -14,7 +14,7 @@ from types import FrameType
 from mailblast.campaign import Campaign
 from mailblast.compose import Composer, Due, Message
 from mailblast.errors import Refusal
-from mailblast.recipients import Columns
+from mailblast.header import Columns
 from mailblast.signing import Signer
 from mailblast.tag import Keyring
 from mailblast.template import TemplateError

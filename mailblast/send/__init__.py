@@ -37,8 +37,9 @@ from mailblast.send.book import Job, Ready
 from mailblast.send.carrier import advice, carrier_of, inbox_of
 from mailblast.send.dispatch import Dispatch, Road
 from mailblast.send.outage import Watch, look_of
-from mailblast.send.prepare import Plan, Request, Told, prepared, unheard, used_today
+from mailblast.send.prepare import Plan, prepared, used_today
 from mailblast.send.prove import prove
+from mailblast.send.request import Request, Told, unheard
 from mailblast.send.standing import Rest, Standing
 from mailblast.send.surge import Held, hold
 from mailblast.send.tally import Tally

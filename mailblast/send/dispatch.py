@@ -255,7 +255,8 @@ class Dispatch:
         alone = not len(self._lines)
         if alone and (error.permanent or time.monotonic() > self._connected + PATIENCE):
             raise error
-        self._tally.remark = f"{error}; trying again" if alone else ""
+        if alone:
+            self._tally.remark = f"{error}; trying again"
 
     async def _offer(self, opened: Opened, destination: str, ready: Ready) -> Answer | None:
         """Bring a message to its answer on a line, and give the line back.

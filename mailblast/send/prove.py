@@ -16,7 +16,8 @@ from mailblast.ledger import Delivery
 from mailblast.pool import Pool
 from mailblast.reason import Reason
 from mailblast.send.enrol import in_batches
-from mailblast.send.prepare import Plan, Told
+from mailblast.send.prepare import Plan
+from mailblast.send.request import Told
 from mailblast.signing import verify
 
 # Rows rendered without being asked to: some ten seconds on two cores.

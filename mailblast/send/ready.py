@@ -55,13 +55,14 @@ def held_against_the_rules(
     `survey` is of the list as it was enrolled, or a Refusal that says why there is none.
     """
     findings = preflight(campaign, workspace, ledger, survey)
-    found = Readiness(tuple(findings), {**_overridden_before(ledger, run), **overrides})
+    found = Readiness(tuple(findings), {**overridden(ledger, run), **overrides})
     if found.blocking and not practice:
         raise NotReady(_said(findings, found.blocking), _advice(campaign, found.blocking))
     return found
 
 
-def _overridden_before(ledger: Ledger, run: Run) -> Mapping[str, str]:
+def overridden(ledger: Ledger, run: Run) -> Mapping[str, str]:
+    """The rules that somebody has overridden for a run, and why."""
     document = RunBook(ledger.directory).get("runs", run.run) or {}
     kept = document.get("overrides")
     return kept if isinstance(kept, dict) else {}
@@ -77,7 +78,12 @@ def _said(findings: Sequence[Finding], blocking: Sequence[str]) -> str:
 
 
 def _advice(campaign: Campaign, blocking: Sequence[str]) -> str:
+    what = (
+        f"--override {blocking[0]}"
+        if len(blocking) == 1
+        else "an --override for each of them"
+    )
     return (
         f"nothing was sent; mailblast check {pasted(campaign.directory)} says what to do about "
-        f'each; --override {blocking[0]} --because "…" sends all the same'
+        f'each; {what}, with its --because "…", sends all the same'
     )

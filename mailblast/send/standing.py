@@ -34,11 +34,12 @@ SHORT = 2.0  # seconds: for so long a destination may rest with messages at the 
 class Rest(NamedTuple):
     """A destination that has to wait, until when (seconds since 1970).
 
-    `spent`: it has had what its day allows; else it asked for less.
+    `spent`: it has had what its day allows; else `said` is the reply it rests for.
     """
 
     destination: str
     until: float
+    said: str = ""
     spent: bool = False
 
 
@@ -187,7 +188,11 @@ class Standing:
         """The destinations that rest, and those of whose day nothing is left."""
         now, wall = time.monotonic(), time.time()
         until = {name: self._schedule.pace(name).until for name in self._rests}
-        rests = [Rest(name, wall + at - now) for name, at in until.items() if at > now]
+        rests = [
+            Rest(name, wall + at - now, self._last[name])
+            for name, at in until.items()
+            if at > now
+        ]
         spent = self._schedule.spent(now)
         return (*rests, *(Rest(name, wall + at - now, spent=True) for name, at in spent))
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from mailblast.address import Address
 from mailblast.address import parse as parse_address
 from mailblast.errors import Problem, Refusal
+from mailblast.header import column_name
 from mailblast.reason import Reason
-from mailblast.recipients import Source, column_name, open_source
+from mailblast.recipients import Source, open_source
 
 MAX_REASON = 200  # characters kept of a reason in a list
 

@@ -138,6 +138,9 @@ class Screen:
         if later := plan.another_day:
             what = counted(later, "message")
             table.add_row("", f"the caps of today (UTC) leave {what} for another day")
+        if plan.unfinished:
+            goes_on = "goes on without --new-run; who has had its message gets this one too"
+            table.add_row("Begun", f"{plan.unfinished} is not finished, and {goes_on}")
         for pause in plan.paused:
             table.add_row("Paused", visible(f"{pause.destination}: {pause.why}"))
         keys = campaign.dkim.keys if campaign.dkim else ()

@@ -59,10 +59,13 @@ def show_findings(
     packs: Sequence[Pack],
     findings: Sequence[Finding],
     shares: Mapping[str, int],
+    *,
+    in_part: bool = False,
 ) -> None:
     """All findings: what fails first, and last whether the campaign is ready.
 
-    `shares` are the rows of the list at each provider, "" for whoever is none known.
+    `shares` are the rows of the list at each provider, "" for whoever is none known; `in_part`
+    is said when `send` looks at more than was looked at here.
     """
     looked_at = [one for one in findings if one.status is not Status.SKIP]
     for chapter in _chapters(looked_at):
@@ -74,7 +77,7 @@ def show_findings(
     _show_skipped(screen, findings)
     _show_packs(screen, packs)
     _paragraph(screen, shared(shares), "")
-    _show_sum(screen, campaign, findings)
+    _show_sum(screen, campaign, findings, in_part=in_part)
 
 
 def _urgency(finding: Finding) -> tuple[int, int]:
@@ -156,7 +159,9 @@ def shared(shares: Mapping[str, int]) -> str:
     return f"the list, {counted(rows, 'address', 'addresses')}: {', '.join(told)}"
 
 
-def _show_sum(screen: Screen, campaign: str, findings: Sequence[Finding]) -> None:
+def _show_sum(
+    screen: Screen, campaign: str, findings: Sequence[Finding], *, in_part: bool
+) -> None:
     counts = Counter(one.status for one in findings)
     said = ", ".join(f"{counts[one]} {one}" for one in ORDER if counts[one])
     blocking = sorted({one.id for one in findings if one.blocks})
@@ -166,7 +171,8 @@ def _show_sum(screen: Screen, campaign: str, findings: Sequence[Finding]) -> Non
         said = counted(len(blocking), *fail)
         _paragraph(screen, f"Not ready: {said}: {', '.join(blocking)}", "")
         return
-    screen.say(f"Ready: mailblast send {visible(quote(campaign))}", "green")
+    ready = "Ready, but for what send asks the DNS and the web" if in_part else "Ready"
+    screen.say(f"{ready}: mailblast send {visible(quote(campaign))}", "green")
 
 
 def explain_rule(screen: Screen, rule: Rule) -> None:

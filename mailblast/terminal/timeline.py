@@ -49,7 +49,7 @@ def _left_out(heads: Headcount | None) -> str:
     parts = (
         ("suppressed", heads.suppressed),
         ("invalid", heads.invalid),
-        ("duplicates", heads.duplicates),
+        ("duplicate" if heads.duplicates == 1 else "duplicates", heads.duplicates),
     )
     total = counted(sum(rows for _, rows in parts), "row")
     said = ", ".join(f"{number(rows)} {word}" for word, rows in parts if rows)
@@ -66,7 +66,9 @@ def _lane(lane: Lane, timeline: Timeline, width: int) -> Iterator[str]:
         yield f"  waits for {waits}"
         return
     bar = _bar(lane.begins, lane.ends, timeline.forecast.seconds)
-    yield f"{name[:NAME]:{NAME}} {messages:>11}  {bar}  {ends}"
+    if len(name) > NAME:
+        name = f"{name[: NAME - 1]}…"
+    yield f"{name:{NAME}} {messages:>11}  {bar}  {ends}"
     yield f"{'':{NAME}} waits for {waits}"
 
 

@@ -171,13 +171,13 @@ def warning(why: str, reason: str = "") -> str:
     return f"{'Many leave' if reason == OPT_OUTS else 'Near a pause'}: {visible(why)}"
 
 
-def rests(destination: str, until: float, *, spent: bool = False) -> str:
-    """Why a destination gets nothing for now; `spent`: its cap of the day."""
+def rests(destination: str, until: float, said: str = "", *, spent: bool = False) -> str:
+    """Why a destination gets nothing for now; `spent`: its cap of the day; else what it said."""
+    name, at = visible(destination), moment(until)
     if spent:
-        what = "has had what today's cap allows; it goes on at"
-    else:
-        what = "asked for less and rests until"
-    return f"{visible(destination)} {what} {moment(until)}."
+        return f"{name} has had what today's cap allows; it goes on at {at}."
+    what = "refuses us" if said.startswith("5") else "asked for less"
+    return f"{name} {what} and rests until {at}: {visible(said[:200])}"
 
 
 def next_steps(outcome: Outcome) -> list[str]:
@@ -193,9 +193,14 @@ def next_steps(outcome: Outcome) -> list[str]:
             f"Settled. What comes back: `mailblast bounces import {_inbox(outcome)}`; the "
             f"account: `mailblast report {run}`."
         )
-        return lines
+        return lines + [
+            f"{visible(one.why)} {ADVICE[Fault(one.reason)]}" for one in outcome.paused
+        ]
     lines += _still_due(outcome)
-    lines += [rests(one.destination, one.until, spent=one.spent) for one in outcome.resting]
+    lines += [
+        rests(one.destination, one.until, one.said, spent=one.spent)
+        for one in outcome.resting
+    ]
     lines += [paused(one, outcome.run.campaign) for one in outcome.paused]
     return lines
 
@@ -216,7 +221,7 @@ def _still_due(outcome: Outcome) -> list[str]:
         deferred = number(outcome.dispositions.get(Disposition.DEFERRED, 0))
         lines.append(f"{deferred} deferred; the next is due at {moment(outcome.next_due)}.")
         if not run_is_paused:
-            lines[-1] += " Run the same command again then."
+            lines[-1] += " Run the same command again (without --new-run) then."
     return lines
 
 
@@ -228,7 +233,11 @@ def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
     """What the last lines of a report say."""
     lines = []
     campaign, practised = report.run.campaign, " --rehearsal" if rehearsal else ""
-    if report.doubtful:
+    if report.doubtful and report.sending:
+        lines.append(
+            "It is being sent: what is doubtful waits for the answer to its last dot."
+        )
+    elif report.doubtful:
         lines.append(
             "Doubtful (the connection broke after the last dot; they may have it):"
         )
@@ -249,9 +258,9 @@ def after_report(report: RunReport, *, rehearsal: bool) -> list[str]:
             "The invalid rows as they came: "
             f"mailblast report {report.run.run} --export rejected.csv{practised}"
         )
-    if any(
-        report.dispositions.get(one) for one in (Disposition.QUEUED, Disposition.DEFERRED)
-    ):
+    due = (Disposition.QUEUED, Disposition.DEFERRED)
+    run_is_paused = any(not one.destination for one in report.paused)
+    if any(report.dispositions.get(one) for one in due) and not run_is_paused:
         option = ["--rehearse"] if rehearsal else []
         lines.append(f"Something is still due: {send_again(campaign, *option)}")
     lines += [warning(one["why"], one["reason"]) for one in report.warnings]
@@ -266,7 +275,7 @@ def holds(
     rehearsal: bool = False,
 ) -> list[str]:
     """What holds the mail that is due, a line each."""
-    lines = [rests(one.name, one.rests_until) for one in resting]
+    lines = [rests(one.name, one.rests_until, one.last_refusal) for one in resting]
     return lines + [paused(one, campaign, rehearsal=rehearsal) for one in pauses]
 
 

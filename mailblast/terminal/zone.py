@@ -19,7 +19,7 @@ def show_diff(screen: Screen, entries: Sequence[Entry]) -> None:
         ):
             for value in values:
                 screen.say(visible(f"{sign} {line(entry.name, entry.kind, value)}"), style)
-        if entry.note and not entry.done:
+        if entry.note and not (entry.done and entry.kept):
             screen.say(f";   {visible(entry.note)}")
     _sum(screen, entries)
 
