@@ -117,6 +117,8 @@ def test_slower_rests_one_destination(tmp_path: Path) -> None:
     assert ok(tmp_path, "show", "r39@slow.example").out.splitlines()[-1].startswith(says)
     assert "rests" not in ok(tmp_path, "show", "r39@fast.example").out
     assert the_run(tmp_path)["resting"].keys() == {"slow.example"}
+    planned = " ".join(ok(tmp_path, "plan", "letter").out.split())
+    assert f"It waits for slow.example: its rest, until {said}; then " in planned
 
 
 def test_after_a_rest_one_at_a_time_then_more(tmp_path: Path) -> None:

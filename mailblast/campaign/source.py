@@ -51,6 +51,12 @@ def read(path: Path) -> Source | Problem:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return Problem(
+            path.name,
+            f"there is none in {path.parent}",
+            "is this the campaign's directory?",
+        )
     except OSError as error:
         return Problem(path.name, f"cannot be read ({error.strerror})")
     if len(content) > MAX_BYTES:
@@ -82,7 +88,17 @@ def _syntax_problem(path: Path, text: str, error: str) -> Problem:
     else:
         line = str(len(text.rstrip().splitlines()) or 1)
         what = error.replace("(at end of document)", "(the file ends here)")
-    return Problem(f"{path.name}:{line}", f"not TOML: {what[:1].lower()}{what[1:]}")
+    hint = next((advice for part, advice in _ADVICE.items() if part in error), "")
+    return Problem(f"{path.name}:{line}", f"not TOML: {what[:1].lower()}{what[1:]}", hint)
+
+
+# By what the parser says: what most often is the matter.
+_ADVICE = {
+    "Invalid value": 'text stands in quotes: name = "text"',
+    "Cannot overwrite": "something is given twice",
+    "Cannot declare": "something is given twice",
+    "Unclosed array": "a list ends with ]",
+}
 
 
 def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:

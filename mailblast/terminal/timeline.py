@@ -17,6 +17,7 @@ SHOWN = 8  # destinations, and days: the others are summed
 WIDE = 80  # columns, from which on there is room for bars
 BAR = 20
 NAME = 20
+NOTICED = 60.0  # seconds of rest: less is not told
 
 
 def lines(timeline: Timeline, width: int) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _left_out(heads: Headcount | None) -> str:
 
 def _lane(lane: Lane, timeline: Timeline, width: int) -> Iterator[str]:
     name = visible(lane.load.destination)
-    waits = in_words(lane.binding, lane.load.limits, timeline)
+    waits = _waits(lane, timeline)
     messages = number(lane.load.messages)
     ends = _when(timeline, lane)
     if width < WIDE:
@@ -111,7 +112,7 @@ def _end(timeline: Timeline) -> str:
     found = timeline.forecast
     last = found.lanes[0]
     name = visible(last.load.destination)
-    waits = in_words(last.binding, last.load.limits, timeline)
+    waits = _waits(last, timeline)
     if found.left:
         return (
             f"After {HORIZON} days {number(found.left)} of {number(found.messages)} are left. "
@@ -133,6 +134,13 @@ def _taken_for_granted(timeline: Timeline) -> str:
         f"{SECONDS:g} s on a connection{answers}; this machine composes and signs "
         f"{number(round(timeline.means.speed))} a second; every row can be rendered."
     )
+
+
+def _waits(lane: Lane, timeline: Timeline) -> str:
+    words, pace = in_words(lane.binding, lane.load.limits, timeline), lane.load.pace
+    if pace is None or pace.until < NOTICED:
+        return words
+    return f"its rest, until {moment(timeline.start + pace.until)}; then {words}"
 
 
 def in_words(binding: Binding, limits: Limits, timeline: Timeline) -> str:
