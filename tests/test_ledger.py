@@ -356,6 +356,27 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
     ledger.close()
 
 
+def test_a_look_at_the_lock_refuses_nobody(ledger):
+    """Whoever asks whether somebody is at work holds nobody up."""
+    asked = threading.Event()
+
+    def look():
+        while not asked.is_set():
+            ledger.locked("letter")
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(300):
+            with ledger.lock("letter"):
+                assert ledger.locked("letter")
+    finally:
+        asked.set()
+        looking.join()
+    assert not ledger.locked("letter")
+    assert not ledger.locked("never locked")
+
+
 def test_the_secret_key_is_private(tmp_path):
     """It is made once with mode 0600, and refused when others can read it."""
     ledger = Ledger(tmp_path)

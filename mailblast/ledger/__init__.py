@@ -7,8 +7,9 @@ events of a running `send`.  Nothing else in mailblast knows SQL.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailblast.campaign import Policy
@@ -104,7 +105,7 @@ class Ledger:
         path.parent.mkdir(exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold(descriptor)
         except OSError as error:
             raise Refused(
                 f"another `mailblast {command}` is at work on {what}",
@@ -148,3 +149,12 @@ class Ledger:
     def close(self) -> None:
         """Give the file back."""
         self._database.close()
+
+
+def _hold(descriptor: int) -> None:
+    """Lock an open file for ourselves alone.  Raises OSError where somebody else holds it."""
+    for _ in range(5):  # `locked` holds it for an instant
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.01)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
