@@ -18,6 +18,7 @@ from typing import IO
 
 from mailblast.check.census import Noted
 from mailblast.errors import UserError
+from mailblast.header import aligned
 from mailblast.hygiene.disposable import is_disposable
 from mailblast.hygiene.role import is_role
 from mailblast.hygiene.typo import meant
@@ -122,9 +123,8 @@ def _nowhere(_: list[object]) -> None:
 
 
 def _explained(row: Row, gone: tuple[str, str], width: int) -> list[object]:
-    # A row with too few cells is filled up: the reason stands in its own column.
-    padded = [*row.cells, *[""] * (width - len(row.cells))]
-    return [row.line, *map(harmless, padded), gone[0], harmless(gone[1])]
+    cells = aligned(row.cells, width)
+    return [row.line, *map(harmless, cells), gone[0], harmless(gone[1])]
 
 
 def _note(cleaned: Cleaned, row: Row) -> None:

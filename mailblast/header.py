@@ -30,6 +30,13 @@ def column_name(cell: str) -> str:
     return re.sub(r"[\s-]+", "_", unicodedata.normalize("NFC", cell).strip().lower())
 
 
+def aligned(cells: Sequence[str], width: int) -> list[str]:
+    """A row's cells, one for each column: those missing are empty, those too many stand in the
+    last, so that what is written behind them has a column of its own."""
+    filled = [*cells, *[""] * (width - len(cells))]
+    return [*filled[: width - 1], ", ".join(filled[width - 1 :])]
+
+
 def columns_of(header: Sequence[str], email: str) -> Columns:
     """The columns of a header that was read and found good before."""
     names = tuple(map(column_name, header))

@@ -16,6 +16,7 @@ from mailblast.breaker import leaving
 from mailblast.disposition import BOUNCE_WINDOW, DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
+from mailblast.header import aligned
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Delivery, Ledger, Pause, Run
 from mailblast.reason import Reason
@@ -227,9 +228,8 @@ def export_rejected(ledger: Ledger, run: Run, path: Path) -> int:
         writer.writerow([*map(harmless, run.header), "reason", "explanation"])
         count = 0
         for row, why in rejected(ledger, run):
-            # A row with too few cells is filled up: the reason stands in its own column.
-            padded = [*row.cells, *[""] * (len(run.header) - len(row.cells))]
-            writer.writerow([*map(harmless, padded), row.reason, harmless(why)])
+            cells = aligned(row.cells, len(run.header))
+            writer.writerow([*map(harmless, cells), row.reason, harmless(why)])
             count += 1
     return count
 

@@ -461,11 +461,12 @@ def test_rejected_rows_come_back_as_they_came(tmp_path: Path) -> None:
     home = letter(tmp_path, "")
     (home / "recipients.csv").write_text(
         'Email; First Name ;name\nann@inbox.example;Ann;x\n=HYPERLINK("http://e");"a;b";Ö\n'
-        'bo;"two\nlines";@SUM(1)\nshort@inbox.example;y\nANN@inbox.example;-1;+2\n',
+        'bo;"two\nlines";@SUM(1)\nshort@inbox.example;y\nANN@inbox.example;-1;+2\n'
+        "long@inbox.example;z;1;2\n",
         encoding="utf-8",
     )
     ok(tmp_path, "send", "letter", "--yes")
-    assert "4 rows" in ok(tmp_path, "report", "--export", "rejected.csv").out
+    assert "5 rows" in ok(tmp_path, "report", "--export", "rejected.csv").out
     with (tmp_path / "rejected.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
 
@@ -475,6 +476,7 @@ def test_rejected_rows_come_back_as_they_came(tmp_path: Path) -> None:
         ["bo", "two\nlines", "'@SUM(1)", "address-syntax"],
         ["short@inbox.example", "y", "", "malformed-row"],
         ["ANN@inbox.example", "'-1", "'+2", "duplicate"],
+        ["long@inbox.example", "z", "1, 2", "malformed-row"],
     ]
     assert all(row[4] for row in rows)
 

@@ -367,7 +367,7 @@ def test_a_look_at_the_lock_refuses_nobody(ledger):
     looking = threading.Thread(target=look)
     looking.start()
     try:
-        for _ in range(300):
+        for _ in range(100):
             with ledger.lock("letter"):
                 assert ledger.locked("letter")
     finally:
