@@ -178,7 +178,7 @@ def unfinished(ledger: Ledger, run: Run) -> str:
     others = (
         one.run
         for one in ledger.runs.all()
-        if (one.campaign, one.kind) == (run.campaign, "campaign")
+        if (one.campaign, one.kind, one.state) == (run.campaign, "campaign", "started")
         and one.number != run.number
         and ledger.runs.any_in(one.number, DUE)
     )
