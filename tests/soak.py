@@ -187,7 +187,9 @@ class Soak:
         self, where: Path, server: Moody, parent: Zygote, dice: random.Random
     ) -> bool:
         """Send, and kill it at a random moment; False when it ended by itself."""
-        share = 2 * _due(where) / (1 + self.kills - self.killed)
+        # Not of all that are due: some have no copy in the end, and the last kill would come
+        # too late.
+        share = 1.6 * _due(where) / (1 + self.kills - self.killed)
         enough = len(server.copies) + dice.uniform(0, share)
         soon = time.monotonic() + (dice.uniform(0, 1) if dice.random() < 0.3 else 600)
         before = _doubtful(where) | server.doubts
