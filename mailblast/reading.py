@@ -30,7 +30,7 @@ def read_all(batches: Iterator[Sequence[bytes]]) -> Generator[list[Read], None, 
     UserError when one of them ends by itself.
     """
     first = list(islice(batches, 2))
-    if len(first) < 2:  # for one batch workers do not pay: they take a second to start
+    if len(first) < 2:  # for one batch workers do not pay
         yield from (list(map(read, batch)) for batch in first)
     else:
         yield from _by_workers(chain(first, batches))

@@ -9,7 +9,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import TextIO
@@ -44,10 +44,11 @@ class Row:
 class Recipients:
     """The rows of a file, which can be gone through more than once."""
 
-    def __init__(self, source: "Source", separator: str, email: str) -> None:
+    def __init__(self, source: "Source", separator: str, email: str, naming: str) -> None:
+        """`email` is the column of addresses, `naming` how another is named (`wrong_with`)."""
         self.source = source
         self._separator = separator
-        self.columns = _columns(source, separator, email)
+        self.columns = _columns(source, separator, email, naming)
 
     def __iter__(self) -> Iterator[Row]:
         """Yield every row that is not blank; raises Problems where the file is damaged."""
@@ -87,7 +88,8 @@ def open_recipients(
     """Open a list and read its header.
 
     `email` names the column of addresses.  `encoding` is a name that Python knows, or
-    "auto": UTF-8 or UTF-16, with a byte order mark or without.  Raises Problems (a
+    "auto": UTF-8 or UTF-16, with a byte order mark or without.  With `options` what to do is told
+    as options of a command, else as settings of a campaign.  Raises Problems (a
     UserError) for a file that cannot be read and for all that is wrong with the header.
     """
     say_encoding = 'encoding = "latin-1" in [recipients]'
@@ -95,8 +97,8 @@ def open_recipients(
     if options:
         say_encoding, say_email = "--encoding latin-1", "--email {}"
     advice = f"if the file is Latin-1, say {say_encoding}"
-    source = replace(open_source(path, encoding, advice), email=say_email)
-    return Recipients(source, source.separator(), email)
+    source = open_source(path, encoding, advice)
+    return Recipients(source, source.separator(), email, say_email)
 
 
 # How files begin that are no text, though they may be named so, and what they are.
@@ -129,7 +131,6 @@ class Source:
     path: Path
     codec: str
     advice: str
-    email: str = "{}"  # how to name the column of addresses
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield each line with its number, from 1; raises Problems."""
@@ -303,7 +304,7 @@ def _unreadable(path: Path, error: OSError | ValueError) -> Problem:
     )
 
 
-def _columns(source: Source, separator: str, email: str) -> Columns:
+def _columns(source: Source, separator: str, email: str, naming: str) -> Columns:
     where = f"{source.path.name}:1"
     line, header = next(source.rows(separator), (1, []))
     if not header:
@@ -313,7 +314,7 @@ def _columns(source: Source, separator: str, email: str) -> Columns:
     where = f"{source.path.name}:{line}"
     if len(header) > MAX_COLUMNS:
         raise Problems([Problem(where, f"more than {MAX_COLUMNS:,} columns")])
-    if problems := wrong_with(header, where, email, source.email):
+    if problems := wrong_with(header, where, email, naming):
         raise Problems(problems)
     return columns_of(header, email)
 

@@ -242,6 +242,24 @@ def test_a_run_that_ended_with_a_pause(tmp_path):
     assert "Nothing is due" in again
 
 
+def test_a_pause_of_somebody_else(tmp_path):
+    """A destination that is paused is no matter of a run that has nobody there."""
+    blocked = "550 5.7.1 Message refused: it looks like spam"
+    rows = "".join(f"ann{n}@mail.example,Ann\n" for n in range(25))
+    with running({"RCPT": say(blocked)}) as server:
+        letter(tmp_path, rows, delivery=relay(server.port, 1))
+        assert (
+            "mail.example is paused"
+            in ok(tmp_path, "send", "letter", "--yes", status=3).out
+        )
+    with running({}) as server:
+        letter(tmp_path, "bo@inbox.example,Bo\n", delivery=relay(server.port, 1))
+        said = ok(tmp_path, "send", "letter", "--new-run", "--yes").out
+
+    assert "Settled." in said
+    assert "mail.example" not in said.partition("disposition")[2]
+
+
 @pytest.mark.parametrize(
     ("content", "what", "hint"),
     [

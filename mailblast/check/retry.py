@@ -16,8 +16,8 @@ def patient(facts: Facts) -> Verdict:
         return skipped(f'via = "{delivery.via}": nothing leaves this machine')
     span = timedelta(seconds=delivery.give_up_after)
     if span < timedelta(DAYS):
-        return warned(f"[delivery] give_up_after: {span} (h:mm:ss)", v=span)
-    return passed(f"given up after {span.days} days")
+        return warned(f"[delivery] give_up_after: {span}", v=span)
+    return passed(f"given up after {span}")
 
 
 CHECKS: dict[str, Check] = {"SMTP-RETRY": patient}

@@ -193,9 +193,9 @@ def next_steps(outcome: Outcome) -> list[str]:
             f"Settled. What comes back: `mailblast bounces import {_inbox(outcome)}`; the "
             f"account: `mailblast report {run}`."
         )
-        return lines + [
-            f"{visible(one.why)} {ADVICE[Fault(one.reason)]}" for one in outcome.paused
-        ]
+        # What tripped the run with its last messages; a destination's pause may be of another.
+        mine = (one for one in outcome.paused if not one.destination)
+        return lines + [f"{visible(one.why)} {ADVICE[Fault(one.reason)]}" for one in mine]
     lines += _still_due(outcome)
     lines += [
         rests(one.destination, one.until, one.said, spent=one.spent)
