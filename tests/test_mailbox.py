@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mailblast import mailbox
 from mailblast.errors import Refusal, UserError
-from mailblast.mailbox import STDIN, Mail, append_mbox, read
+from mailblast.mailbox import STDIN, Mail, append_mbox, mbox, read
 
 TUESDAY = 1_700_000_000.0
 
@@ -492,3 +492,39 @@ def test_short_lines_take_no_more(tmp_path: Path) -> None:
 
     assert len(content) == 400_001
     assert peak < 3_000_000
+
+
+LINES = (
+    *(
+        b"From a@b.example Tue Jan  2 15:04:05 2024\n",
+        b"From x\n",
+        b">From y\n",
+        b"> z\r\n",
+    ),
+    *(
+        b"Content-Length: 12\n",
+        b"content-length:7\r\n",
+        b"Content-Length: 30\n",
+        b"\n",
+        b"\r\n",
+    ),
+    *(
+        b"Subject: x\n",
+        b"hello\n",
+        b"ab",
+        b"From ",
+        b"x" * 70 + b"\n",
+        b"\x01\x01\x01\x01\n",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=25), st.integers(1, 200), st.booleans())
+def test_wherever_a_block_ends(lines: list[bytes], size: int, dated: bool) -> None:
+    """The messages are the same, in whatever pieces the mailbox comes."""
+    content = b"From a@b.example Tue Jan  2 15:04:05 2024\n" + b"".join(lines)
+    blocks = (content[at : at + size] for at in range(0, len(content), size))
+
+    whole = list(mbox.parted(iter([content]), "m", dated=dated))
+
+    assert list(mbox.parted(blocks, "m", dated=dated)) == whole
