@@ -165,9 +165,10 @@ def _load(
 
 def hashed(fields: Fields, body: bytes) -> Hashed:
     """A message as `Signer.sign` gets it, made ready for one signature or several."""
-    names = tuple(name.lower() for name, _ in fields)
+    names = tuple([name.lower() for name, _ in fields])
+    lines = [_relaxed(names[at], fields[at][1]) for at in _order(names)]
     digest = base64.b64encode(hashlib.sha256(body).digest())
-    return Hashed(names, _hashed(fields), digest)
+    return Hashed(names, b"\r\n".join([*lines, b""]), digest)
 
 
 @lru_cache(maxsize=64)  # most fields are the same in every message
@@ -176,14 +177,12 @@ def _relaxed(name: str, value: bytes) -> bytes:
     return b"%b:%b" % (name.encode(), b" ".join(value.split()))
 
 
-def _hashed(fields: Fields) -> bytes:
-    """The fields as they are hashed, in the order of h=; of two, the lower one first."""
-    found: dict[str, list[bytes]] = {}
-    for name, value in reversed(fields):
-        lower = name.lower()
-        found.setdefault(lower, []).append(_relaxed(lower, value))
-    lines = [line for name in (*OVERSIGNED, *SIGNED) for line in found.get(name, ())]
-    return b"".join(line + b"\r\n" for line in lines)
+@lru_cache(maxsize=64)
+def _order(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Which fields are hashed, in the order of h=; of two, the lower one first."""
+    last_first = range(len(names) - 1, -1, -1)
+    wanted = (*OVERSIGNED, *SIGNED)
+    return tuple([at for name in wanted for at in last_first if names[at] == name])
 
 
 @lru_cache(maxsize=64)
