@@ -47,8 +47,10 @@ def _statuses() -> str:
 def _all(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     """The commands without the groups that only hold others, in their order."""
     if isinstance(command, click.Group):
-        for word, one in command.commands.items():
-            yield from _all(f"{name} {word}", one)
+        context = click.Context(command)
+        for word in command.commands:
+            if one := command.get_command(context, word):
+                yield from _all(f"{name} {word}", one)
     else:
         yield name, command
 

@@ -294,6 +294,9 @@ class Breaker:
         return found
 
 
+OPT_OUTS = "opt-outs"  # the reason of a warning that many leave
+
+
 def leaving(
     dispositions: Mapping[Disposition, int], marks: Mapping[str, int]
 ) -> str | None:

@@ -7,14 +7,11 @@ suspicion: an address that looks mistyped or made up stays, and is told.
 """
 
 import csv
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from mailblast.check.census import Noted
 from mailblast.errors import UserError
@@ -27,6 +24,7 @@ from mailblast.ledger.deliveries import suppression_reason
 from mailblast.ledger.seen import Seen
 from mailblast.ledger.suppressions import WORKSPACE
 from mailblast.mx import Unroutable
+from mailblast.newfile import new_file
 from mailblast.preflight.hygiene import batches, suppressed_among
 from mailblast.preflight.mailable import look_up
 from mailblast.reason import Reason
@@ -172,34 +170,3 @@ def _why(
 
 
 # --- The files ------------------------------------------------------------------------------
-
-
-@contextmanager
-def new_file(path: Path, codec: str) -> Iterator[IO[str]]:
-    """A file that appears under its name when the block has ended well, and not before.
-
-    Raises UserError if something has that name already.
-    """
-    if path.exists():
-        raise _there(path)
-    with ExitStack() as stack:
-        try:
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-        fresh = Path(name)
-        stack.callback(fresh.unlink, missing_ok=True)
-        with os.fdopen(descriptor, "w", encoding=codec, newline="") as file:
-            yield file
-        try:
-            # Ours is the name from here on; what is replaced is this empty file.
-            path.open("x").close()
-        except FileExistsError as error:
-            raise _there(path) from error
-        fresh.replace(path)
-
-
-def _there(path: Path) -> UserError:
-    return UserError(
-        f"{path} is there already", "nothing is written over: name another file, or move it"
-    )

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from mailblast import comeback
 from mailblast.campaign import Thresholds
+from mailblast.comeback import Followed
 from mailblast.errors import Refusal
 from mailblast.ledger import Ledger
 from mailblast.mailbox import Mail
 from mailblast.reconcile import LEFT, Reconcile
 from mailblast.runbook import RunBook
-from mailblast.send import comeback
-from mailblast.send.comeback import Followed
-from mailblast.send.warned import keep_warnings
+from mailblast.warned import keep_warnings
 
 KIND = "imports"
 SUMS = ("counts", "kinds", "tied")

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from mailblast.campaign import Campaign, Dkim
 from mailblast.campaign.forms import DOMAIN, SELECTOR
+from mailblast.campaign.settings import STATE
 from mailblast.errors import Refusal, Refused, UserError
 from mailblast.ledger import Ledger
 from mailblast.secret import private_directory, write_secret
 from mailblast.signing import Algorithm, Signer, new_key
 from mailblast.tag import Keyring, format_keyring, parse_keyring
-
-STATE = ".mailblast"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,15 @@ import email.policy
 import re
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailblast import campaign as campaigns
 from mailblast.campaign import Campaign
-from mailblast.compose import Due, Message
+from mailblast.compose import Message
 from mailblast.content import kept
+from mailblast.due import Due
 from mailblast.errors import Refusal, UserError
-from mailblast.event import Event
 from mailblast.header import columns_of
 from mailblast.keys import dkim_keys, key_path, keyring, read_key
 from mailblast.ledger import Delivery, Ledger, Run
@@ -110,16 +109,6 @@ def again(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> Seen
     message = _composed(bench, as_due(delivery, time.time()))
     proven = None if delivery.digest is None else message.digest == delivery.digest
     return Seen(delivery.row, message, proven)
-
-
-def story(
-    ledger: Ledger, key: str, run: Run | None
-) -> Iterator[tuple[Run, Delivery, list[Event]]]:
-    """What happened to an address: in one run, or in all of them, the oldest first."""
-    for one in [run] if run else ledger.runs.all():
-        delivery = ledger.deliveries.find(one.number, key)
-        if delivery is not None:
-            yield one, delivery, ledger.deliveries.history(delivery.id)
 
 
 def readable(content: bytes) -> tuple[list[tuple[str, str]], str, list[str]]:

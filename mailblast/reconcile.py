@@ -22,12 +22,12 @@ from mailblast import tie
 from mailblast.bounce import Kind
 from mailblast.bounce.parts import MAX_READ
 from mailblast.campaign import Policy
+from mailblast.comeback import Returns
 from mailblast.errors import LedgerError, Refusal
 from mailblast.judging import judged
 from mailblast.ledger import Change, Ledger, Taken
 from mailblast.mailbox import Mail, append_all
 from mailblast.reading import read_all
-from mailblast.send.comeback import Returns
 from mailblast.tag import Keyring
 from mailblast.tie import OLDEST, Read, Sent, Tie
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mailblast.breaker import leaving
+from mailblast.breaker import OPT_OUTS, leaving
 from mailblast.disposition import BOUNCE_WINDOW, DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
@@ -117,9 +117,6 @@ def account(ledger: Ledger, run: Run) -> RunReport:
         warnings=(*warnings_of(document), *_leaving(dispositions, marks)),
         sending=run.state != "ended" and ledger.locked(run.campaign),
     )
-
-
-OPT_OUTS = "opt-outs"  # the reason of a warning that many leave
 
 
 def _leaving(
@@ -239,6 +236,16 @@ def rejected(ledger: Ledger, run: Run) -> Iterator[tuple[Delivery, str]]:
     for one in ledger.deliveries.those(run.number, Disposition.INVALID):
         last = ledger.deliveries.history(one.id)[-1:]
         yield one, last[0].text if last else ""
+
+
+def story(
+    ledger: Ledger, key: str, run: Run | None
+) -> Iterator[tuple[Run, Delivery, list[Event]]]:
+    """What happened to an address: in one run, or in all of them, the oldest first."""
+    for one in [run] if run else ledger.runs.all():
+        delivery = ledger.deliveries.find(one.number, key)
+        if delivery is not None:
+            yield one, delivery, ledger.deliveries.history(delivery.id)
 
 
 def harmless(cell: str) -> str:

@@ -23,9 +23,14 @@ PROGRAM = (sys.executable, "-m", "mailblast")
 _FORKING = """
 import gc, json, os, sys
 import uvloop
-from mailblast.cli import main
+from mailblast.cli import cli, main
 from mailblast.preflight.packs import found
 from mailblast.reason import classify
+def load(group):  # a command is loaded when it is asked for: here all are, once
+    for name in group.list_commands(None):
+        one = group.get_command(None, name)
+        hasattr(one, "list_commands") and load(one)
+load(cli)
 found(("can-spam", "bulk-senders")); classify(550, "", "")  # what is read once is read here
 gc.collect(); gc.freeze()  # the children do not go through what they share
 for line in sys.stdin:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mailblast.campaign import Campaign, load
-from mailblast.compose import Composer, Due, Message
+from mailblast.compose import Composer, Message
+from mailblast.due import Due
 from mailblast.header import Columns
 from mailblast.signing import Algorithm, Signer, new_key
 from mailblast.tag import Keyring

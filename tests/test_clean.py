@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nameservers import Nameservers, needs_nameservers
 
-from mailblast.clean import Wanted, clean, new_file
+from mailblast.clean import Wanted, clean
 from mailblast.errors import Problems, UserError
+from mailblast.newfile import new_file
 from mailblast.recipients import open_recipients
 
 LIST = '''\

@@ -67,7 +67,10 @@ def cells(text: str) -> list[list[str]]:
 def commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield name, command
     if isinstance(command, click.Group):
-        for word, one in command.commands.items():
+        context = click.Context(command)
+        for word in command.commands:
+            one = command.get_command(context, word)
+            assert one is not None
             yield from commands(f"{name} {word}", one)
 
 

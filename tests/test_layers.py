@@ -1,6 +1,7 @@
 """Imports go down, never up.  This table is the architecture."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ LAYERS = [
     "campaign.suppression", "campaign.source", "campaign.imap", "campaign.settings",
     "campaign.providers", "campaign.files", "campaign.checks", "campaign",
     "campaign.manifest", "campaign.example",
-    "header", "recipients",
+    "header", "recipients", "due",
     "hygiene.role", "hygiene.disposable", "hygiene.typo", "hygiene.generated",
     "suppression", "headcount", "tag",
     "template.environment", "template.shield", "template.markup", "template.styles",
@@ -51,7 +52,7 @@ LAYERS = [
     "check.links", "check.body", "check.spam",
     "check", "check.policies", "zone",
     # edges: files, the network and the database
-    "secret", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "spamfilter",
+    "secret", "newfile", "content", "mailbox.mail", "mailbox.mbox", "mailbox", "spamfilter",
     "resolver", "exchanger",
     "smtp.session.opening", "smtp.session.wire", "smtp.session", "destination",
     "ledger.tables", "ledger.database", "ledger.statement",
@@ -65,12 +66,13 @@ LAYERS = [
     "sandbox.characters", "sandbox.notices", "sandbox.postmaster", "sandbox.server", "sandbox",
     # jobs: what a command does
     "keys", "pool.workbench", "pool.worker", "pool", "report",
+    "surge", "comeback", "warned",
     "preflight.packs", "preflight.listed", "preflight.hygiene", "preflight.mailable",
     "preflight.gather", "preflight.published",
     "preflight.reach", "preflight.endpoint", "preflight.behind", "preflight.web",
     "preflight.traffic", "preflight", "clean", "attest",
-    "send.ready", "send.enrol", "send.request", "send.tally", "send.warned",
-    "send.book", "send.lines", "send.routing", "send.standing", "send.surge", "send.comeback",
+    "send.ready", "send.enrol", "send.request", "send.tally",
+    "send.book", "send.lines", "send.routing", "send.standing",
     "send.feeder", "send.dispatch", "send.prepare", "send.outage", "send.carrier", "send.prove",
     "send", "send.due", "reading", "reconcile", "intake", "preview", "dossier",
     "timeline", "optout",
@@ -78,9 +80,9 @@ LAYERS = [
     "terminal.words", "terminal.destinations", "terminal.progress", "terminal.notices",
     "terminal.history", "terminal", "terminal.findings", "terminal.zone",
     "terminal.dossier", "terminal.timeline",
-    "cli.base", "cli.making", "cli.check", "cli.zone", "cli.planning", "cli.sending",
+    "cli.late", "cli.base", "cli.making", "cli.check", "cli.zone", "cli.planning", "cli.sending",
     "cli.past", "cli.account", "cli.source",
-    "cli.importing", "cli.bounces", "cli.history", "cli.explain", "cli.destinations",
+    "cli.importing", "cli.notices", "cli.history", "cli.bounces", "cli.explain", "cli.destinations",
     "cli.lists",
     "cli.optout", "cli", "__main__",
 ]
@@ -195,3 +197,23 @@ def test_the_libraries_of_the_standard_are_known():
     known = {*sys.stdlib_module_names, *DOORS, "mailblast", "markupsafe"}
 
     assert {t.split(".")[0] for _, path in MODULES for t in imports(path)} <= known
+
+
+@pytest.mark.parametrize(
+    ("start", "spared"),
+    [
+        ("cli", {"ledger", "check", "bounce"}),
+        ("cli.account", {"compose", "preflight", "send"}),
+        ("cli.importing", {"compose", "preflight", "send"}),
+        ("cli.optout", {"compose", "preflight", "send"}),
+    ],
+)
+def test_a_command_loads_what_it_needs(start, spared):
+    """Half of the program is not loaded to look at a report or to take in a bounce."""
+    code = f"import sys, mailblast.{start}; print(*sys.modules)"
+    words = [sys.executable, "-c", code]
+    loaded = subprocess.run(
+        words, capture_output=True, check=True, text=True
+    ).stdout.split()
+    assert f"mailblast.{start}" in loaded
+    assert {f"mailblast.{name}" for name in spared}.isdisjoint(loaded)

@@ -38,6 +38,7 @@ from mailblast.campaign.providers import (
     throttles,
 )
 from mailblast.campaign.settings import (
+    STATE,
     WORKSPACE_FILE,
     Setting,
     Settings,
@@ -202,7 +203,7 @@ def find_workspace(start: Path) -> Path:
 
 def is_workspace(directory: Path) -> bool:
     """Whether somebody sends from here, or is about to."""
-    return (directory / WORKSPACE_FILE).is_file() or (directory / ".mailblast").is_dir()
+    return (directory / WORKSPACE_FILE).is_file() or (directory / STATE).is_dir()
 
 
 def load(directory: Path, workspace: Path, *, listed: bool = True) -> Campaign:

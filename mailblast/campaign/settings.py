@@ -21,6 +21,8 @@ from mailblast.errors import Problem, Refusal
 
 CAMPAIGN_FILE = "campaign.toml"
 WORKSPACE_FILE = "mailblast.toml"
+STATE = ".mailblast"  # beside it: the ledger, the run book, the keys
+REHEARSAL = "rehearsal"  # below STATE: a ledger and an inbox of its own
 MAX_ENTRIES = 1000  # in a table that takes any name
 
 _Tree = dict[str, Any]  # names to trees or to a Key; "*" is any name

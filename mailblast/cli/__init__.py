@@ -13,31 +13,40 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from mailblast import __version__
-from mailblast.cli.account import report, show
-from mailblast.cli.bounces import bounces
-from mailblast.cli.check import check
-from mailblast.cli.destinations import destinations
-from mailblast.cli.explain import explain
-from mailblast.cli.history import bounces_list, bounces_show, bounces_undo
-from mailblast.cli.importing import status_for_mta
-from mailblast.cli.lists import lists
-from mailblast.cli.making import init, keys, preview
-from mailblast.cli.optout import unsubscribe
-from mailblast.cli.planning import plan
-from mailblast.cli.sending import send
-from mailblast.cli.zone import dns
+from mailblast.cli.late import Late, LateGroup
 from mailblast.errors import MailblastError
 from mailblast.terminal import Screen
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=SETTINGS)
+COMMANDS = {
+    "init": Late("making", "init", "Write a new campaign, every setting explained."),
+    "preview": Late("making", "preview", "Show exactly what one recipient would get."),
+    "check": Late("check", "check", "Whether a campaign is ready, rule by rule."),
+    "dns": Late("zone", "dns", "What to publish in the DNS, and what is there."),
+    "plan": Late("planning", "plan", "How long it will take, day by day."),
+    "send": Late("sending", "send", "Send to everyone who is still due."),
+    "report": Late("account", "report", "What has become of a run."),
+    "show": Late("account", "show", "What happened to one address."),
+    "bounces": Late("bounces", "bounces", "Take in what came back, and look at it."),
+    "explain": Late("explain", "explain", "What a server's reply means, and what is done."),
+    "destinations": Late("destinations", "destinations", "Who is sent to, and how gently."),
+    "unsubscribe": Late(
+        "optout", "unsubscribe", "The list of those who want no more mail."
+    ),
+    "list": Late("lists", "lists", "Clean a list of recipients."),
+    "keys": Late("making", "keys", "Make the keys that sign messages (DKIM)."),
+}
+
+
+@click.group(cls=LateGroup, late=COMMANDS, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="mailblast")
 def cli() -> None:
     """Bulk mail: personal, lawful, and with an account of what became of each message.
@@ -74,7 +83,18 @@ def main() -> None:
         status = 1
     except Exception as error:  # noqa: BLE001 - a fault of ours; a traceback helps nobody here
         status = _own_fault(error)
-    sys.exit(status_for_mta(sys.argv[1:], status or 0))
+    sys.exit(_status_for_mta(sys.argv[1:], status or 0))
+
+
+def _status_for_mta(arguments: Sequence[str], status: int) -> int:
+    """The exit status: of an import from standard input, "try again" for every failure.
+
+    To an MTA any other says that the mail cannot be delivered, and it would send a bounce of
+    the bounce.  EX_TEMPFAIL of sysexits.h, as pipe(8) and local(8) of Postfix, the pipe
+    transport of Exim and procmail have it.
+    """
+    piped = list(arguments[:2]) == ["bounces", "import"] and "-" in arguments[2:]
+    return os.EX_TEMPFAIL if piped and status else status
 
 
 def _own_fault(error: Exception) -> int:
@@ -88,26 +108,3 @@ def _own_fault(error: Exception) -> int:
         f"running the same command again is safe; please report it with {where}",
     )
     return 1
-
-
-for command in (bounces_list, bounces_show, bounces_undo):
-    bounces.add_command(command)
-for command in (
-    *(
-        init,
-        preview,
-        check,
-        dns,
-        plan,
-        send,
-        report,
-        show,
-        bounces,
-        explain,
-        destinations,
-        unsubscribe,
-        lists,
-    ),
-    keys,
-):
-    cli.add_command(command)

@@ -7,21 +7,16 @@ from pathlib import Path
 import click
 
 from mailblast import optout
-from mailblast import preview as previews
 from mailblast import report as reports
-from mailblast.clean import new_file
 from mailblast.cli import past
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
-from mailblast.cli.making import show_message
 from mailblast.disposition import DUE
-from mailblast.dossier import dossier
 from mailblast.errors import UserError
 from mailblast.event import Event
 from mailblast.ledger import Delivery, Ledger, Run
+from mailblast.newfile import new_file
 from mailblast.quantity import counted
 from mailblast.terminal import Screen
-from mailblast.terminal.dossier import MOST
-from mailblast.terminal.dossier import lines as dossier_in_lines
 from mailblast.terminal.history import entry
 
 PAGE = 92  # columns of a page of text
@@ -81,17 +76,21 @@ def report(
 def _dossier(
     screen: Screen, run: str | None, output: Path | None, *, rehearsal: bool, as_json: bool
 ) -> None:
+    # Here, not above: they bring all that composes and checks, and most reports go without.
+    from mailblast.dossier import dossier
+    from mailblast.terminal.dossier import MOST, lines
+
     with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
         reports.close_windows(ledger, time.time())
         found = dossier(ledger, workspace, reports.chosen(ledger, run)[0])
     if output:
         with new_file(output, "utf-8") as file:
-            file.writelines(f"{line}\n" for line in dossier_in_lines(found, PAGE))
+            file.writelines(f"{line}\n" for line in lines(found, PAGE))
         screen.say(f"wrote {output}")
     elif as_json:
         put_json(found.as_json())
     else:
-        for line in dossier_in_lines(found, min(screen.out.width, PAGE), MOST):
+        for line in lines(found, min(screen.out.width, PAGE), MOST):
             screen.say(line)
 
 
@@ -116,7 +115,7 @@ def show(
     key = address_of(address).key
     with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
         run = reports.chosen(ledger, run_name)[0] if run_name else None
-        stories = list(previews.story(ledger, key, run))
+        stories = list(reports.story(ledger, key, run))
         if raw and stories:
             return _raw(ledger, workspace, *stories[-1][:2])
         if as_json:
@@ -136,7 +135,11 @@ def show(
 
 def _raw(ledger: Ledger, workspace: Path, run: Run, delivery: Delivery) -> int:
     """Print a message as it was offered; 1 if it can no longer be made."""
-    seen = previews.again(ledger, workspace, run, delivery)
+    # Here, not above, for the same reason.
+    from mailblast import preview
+    from mailblast.cli.making import show_message
+
+    seen = preview.again(ledger, workspace, run, delivery)
     show_message(seen, raw=True, html=None)
     Screen(json=True).proof(seen.proven)
     return 0 if seen.proven is not False else 1

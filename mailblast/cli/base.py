@@ -10,10 +10,9 @@ import click
 from mailblast.address import Address
 from mailblast.address import parse as parse_address
 from mailblast.campaign import find_workspace, is_workspace
+from mailblast.campaign.settings import REHEARSAL, STATE
 from mailblast.errors import Refusal, UserError
-from mailblast.keys import STATE
 from mailblast.ledger import BUSY_SECONDS, Ledger
-from mailblast.send.prepare import REHEARSAL
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."

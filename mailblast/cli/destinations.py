@@ -6,9 +6,9 @@ import click
 
 from mailblast.campaign import find_workspace, load, load_limits
 from mailblast.campaign.forms import DOMAIN, HOST, Form
+from mailblast.campaign.settings import STATE
 from mailblast.cli.base import json_option, put_json
 from mailblast.errors import Refusal, UserError
-from mailblast.keys import STATE
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Ledger, Pause
 from mailblast.provider import Destinations
@@ -38,7 +38,7 @@ campaign_argument = click.argument(
 )
 
 
-@destinations.command("list")
+@destinations.command("list", short_help="The limits that apply, and what was learnt.")
 @campaign_argument
 @json_option
 def destinations_list(campaign: Path | None, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def destinations_list(campaign: Path | None, as_json: bool) -> None:
         screen.say(line)
 
 
-@destinations.command("explain")
+@destinations.command("explain", short_help="Whose limits DOMAIN comes under, and why.")
 @click.argument("domain")
 @campaign_argument
 @click.option(

@@ -1,9 +1,8 @@
 """Taking in what came back, from a mailbox or from an MTA that hands it over."""
 
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -25,23 +24,11 @@ from mailblast.keys import keyring
 from mailblast.ledger import BUSY_SECONDS
 from mailblast.mailbox import Mail
 from mailblast.reconcile import Reconcile
-from mailblast.send.surge import in_words
 from mailblast.terminal import Screen
-from mailblast.terminal.words import warning
+from mailblast.terminal.words import held_back, warning
 
 # An MTA tries again by itself; meanwhile it should not sit on a process for each message.
 PIPE_SECONDS = 5.0
-
-
-def status_for_mta(arguments: Sequence[str], status: int) -> int:
-    """The exit status: of an import from standard input, "try again" for every failure.
-
-    To an MTA any other says that the mail cannot be delivered, and it would send a bounce of
-    the bounce.  EX_TEMPFAIL of sysexits.h, as pipe(8) and local(8) of Postfix, the pipe
-    transport of Exim and procmail have it.
-    """
-    piped = list(arguments[:2]) == ["bounces", "import"] and "-" in arguments[2:]
-    return os.EX_TEMPFAIL if piped and status else status
 
 
 @click.command("import")
@@ -90,7 +77,7 @@ def bounces_import(
         for why in done.entry["warnings"]:
             screen.say(warning(why))
         screen.held(done.followed.paused, ())
-        for line in in_words(done.followed.held):
+        for line in held_back(done.followed.held):
             screen.say(line)
 
 

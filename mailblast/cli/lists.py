@@ -19,7 +19,7 @@ def lists() -> None:
     """Lists of recipients."""
 
 
-@lists.command("clean")
+@lists.command("clean", short_help="Write the rows that can be mailed into a new list.")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o",

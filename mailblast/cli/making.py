@@ -10,7 +10,8 @@ import click
 from mailblast import preview as previews
 from mailblast.campaign import find_workspace
 from mailblast.campaign.example import write_example
-from mailblast.keys import STATE, dkim_named, key_path, new_dkim_key
+from mailblast.campaign.settings import STATE
+from mailblast.keys import dkim_named, key_path, new_dkim_key
 from mailblast.secret import private_directory
 from mailblast.terminal import Screen
 

@@ -20,7 +20,7 @@ def unsubscribe() -> None:
 reason_option = click.option("--reason", help="Why; default: unsubscribed.")
 
 
-@unsubscribe.command("add")
+@unsubscribe.command("add", short_help="Add addresses, or a whole domain.")
 @click.argument("addresses", nargs=-1)
 @click.option(
     "--file",
@@ -96,7 +96,7 @@ def unsubscribe_export(path: Path, for_compliance: bool) -> None:
     Screen().say(f"wrote {counted(count, 'entry', 'entries')} to {path}")
 
 
-@unsubscribe.command("remove")
+@unsubscribe.command("remove", short_help="Take ADDRESS off, for a consent given since.")
 @click.argument("address")
 @click.option(
     "--consent",

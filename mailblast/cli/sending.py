@@ -209,7 +209,7 @@ def _send(screen: Screen, plan: Plan, options: dict[str, Any]) -> Outcome | None
     try:
         plan = try_out(plan, pool, screen.told, all_rows=options["render_all"])
         if not plan.due and not plan.next_due:
-            screen.nothing_due(plan)
+            screen.nothing_due(plan, reports.rejected(plan.ledger, plan.run))
             return None
         limit = options["limit"]
         screen.plan(plan, limit)

@@ -20,42 +20,14 @@ from mailblast.compose.attachment import MAX_TOTAL, Files, attachment, inline_im
 from mailblast.compose.fields import Header, Personal, slug
 from mailblast.compose.sources import sources
 from mailblast.compose.structure import Structure, header_lines
+from mailblast.due import Due
 from mailblast.errors import Refusal
 from mailblast.header import Columns
-from mailblast.recipients import Row
 from mailblast.signing import Fields, Signer, Unsigned, hashed
 from mailblast.tag import Keyring
 from mailblast.template import COURTESY, RESERVED, Rendered, TemplateError
 
-__all__ = ["Composer", "Due", "Message", "Rendered", "TemplateError"]
-
-
-class Due(NamedTuple):
-    """A recipient whose turn it is.
-
-    `dated` is in seconds since 1970: the moment of the first claim, kept for all attempts.
-    `attempt` is the number of this claim, `deferrals` how often it was put off before.
-    """
-
-    delivery: int
-    row: int
-    mailbox: str
-    domain: str
-    smtputf8: bool
-    cells: tuple[str, ...]
-    attempt: int
-    dated: float
-    deferrals: int = 0
-
-    @classmethod
-    def of(cls, row: Row, dated: float) -> "Due":
-        """A row as it would be claimed for the first time.  Raises ValueError if it has no
-        address."""
-        if row.address is None:
-            raise ValueError(f"row {row.number} has no address")
-        to = row.address
-        number = row.number
-        return cls(number, number, to.mailbox, to.domain, to.smtputf8, row.cells, 1, dated)
+__all__ = ["Composer", "Message", "Rendered", "TemplateError"]
 
 
 class Message(NamedTuple):

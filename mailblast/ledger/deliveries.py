@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from mailblast import disposition
 from mailblast.address import Address
-from mailblast.compose import Due
+from mailblast.due import Due
 from mailblast.event import Against, Disposition, Event, EventKind
 from mailblast.ledger.database import Database
 from mailblast.ledger.recording import record

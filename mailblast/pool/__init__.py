@@ -6,7 +6,8 @@ from (`Workbench`).  A batch of recipients goes to a worker, and the signed byte
 
 from collections.abc import Sequence
 
-from mailblast.compose import Due, Message
+from mailblast.compose import Message
+from mailblast.due import Due
 from mailblast.errors import Refusal
 from mailblast.pool.workbench import Workbench, check, compose
 from mailblast.pool.worker import Worker

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import FrameType
 
 from mailblast.campaign import Campaign
-from mailblast.compose import Composer, Due, Message
+from mailblast.compose import Composer, Message
+from mailblast.due import Due
 from mailblast.errors import Refusal
 from mailblast.header import Columns
 from mailblast.signing import Signer

@@ -18,7 +18,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from mailblast.compose import Composer, Due, Message
+from mailblast.compose import Composer, Message
+from mailblast.due import Due
 from mailblast.errors import MailblastError, UserError
 from mailblast.pool.workbench import Workbench, check, compose
 

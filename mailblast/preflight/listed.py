@@ -12,7 +12,7 @@ from pathlib import Path
 from mailblast.campaign import Campaign
 from mailblast.check.facts import Messages, Sample, TriedOut
 from mailblast.check.survey import Survey
-from mailblast.compose import Due
+from mailblast.due import Due
 from mailblast.errors import Refusal, UserError
 from mailblast.keys import dkim_keys, key_path
 from mailblast.pool.workbench import Workbench, compose

@@ -41,8 +41,8 @@ from mailblast.send.prepare import Plan, prepared, used_today
 from mailblast.send.prove import prove
 from mailblast.send.request import Request, Told, unheard
 from mailblast.send.standing import Rest, Standing
-from mailblast.send.surge import Held, hold
 from mailblast.send.tally import Tally
+from mailblast.surge import Held, hold
 from mailblast.throttle import Today
 
 __all__ = [

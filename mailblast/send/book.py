@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from mailblast.address import key_of
 from mailblast.campaign import Policy
-from mailblast.compose import Due, Message
+from mailblast.compose import Message
 from mailblast.destination import Line, Route
 from mailblast.disposition import Outcome
+from mailblast.due import Due
 from mailblast.event import Against, Event, EventKind
 from mailblast.ledger import Ledger, Run, Struck, keys_of, suppression_reason
 from mailblast.reason import Reason

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from itertools import islice
 
 from mailblast import disposition
-from mailblast.compose import Due, Message
+from mailblast.compose import Message
 from mailblast.destination import Route, Unroutable
+from mailblast.due import Due
 from mailblast.errors import Refusal
 from mailblast.event import EventKind
 from mailblast.ledger import Claim, Claimed

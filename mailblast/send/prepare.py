@@ -21,11 +21,12 @@ from mailblast.breaker import ADVICE, Fault
 from mailblast.campaign import Campaign, Limits
 from mailblast.campaign.files import pasted
 from mailblast.campaign.manifest import Manifest
+from mailblast.campaign.settings import REHEARSAL, STATE
 from mailblast.content import keep
 from mailblast.errors import Refused
 from mailblast.event import Disposition
 from mailblast.header import columns_of
-from mailblast.keys import STATE, dkim_keys, keyring, practice_keys
+from mailblast.keys import dkim_keys, keyring, practice_keys
 from mailblast.ledger import Ledger, Pause, Run
 from mailblast.pool import Workbench
 from mailblast.provider import Destinations, Placed
@@ -43,8 +44,6 @@ from mailblast.send.request import (
 )
 from mailblast.suppression import Entry
 from mailblast.throttle import DAY, Today, beyond, seconds_needed
-
-REHEARSAL = "rehearsal"  # below STATE: a ledger and an inbox of its own
 
 # Fates come at once in a rehearsal; waiting for the real pauses would teach nothing.
 REHEARSAL_RETRY = (1.0, 2.0, 4.0)

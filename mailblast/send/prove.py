@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mailblast.compose import Due
+from mailblast.due import Due
 from mailblast.errors import Refusal, Refused
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.ledger import Delivery

@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mailblast.breaker import Breaker, Fault, Trip
-from mailblast.compose import Due
 from mailblast.destination import Route
 from mailblast.disposition import Outcome
+from mailblast.due import Due
 from mailblast.errors import LedgerError
 from mailblast.event import EventKind
 from mailblast.learnt import KIND, Learnt
@@ -25,8 +25,8 @@ from mailblast.provider import Destinations
 from mailblast.runbook import RunBook
 from mailblast.schedule import Heard, Schedule
 from mailblast.send.book import Ready
-from mailblast.send.warned import keep_warnings
 from mailblast.throttle import LONGEST_REST, Pace
+from mailblast.warned import keep_warnings
 
 SHORT = 2.0  # seconds: for so long a destination may rest with messages at the ready
 

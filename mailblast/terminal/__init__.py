@@ -5,27 +5,20 @@ colours and redrawing only where there is a terminal (NO_COLOR is honoured).  Wh
 list, a mail or a server is shown with its control characters made visible.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mailblast.compose import Message
-from mailblast.errors import Refusal
-from mailblast.event import Disposition, Event
-from mailblast.intake import Source
-from mailblast.keys import PublicKey
-from mailblast.learnt import Learnt
-from mailblast.ledger import Delivery, Pause, Returned, Run
-from mailblast.mailbox import Mail
+from mailblast.event import Disposition
 from mailblast.quantity import counted, number
-from mailblast.reason import Reason
-from mailblast.report import RunReport, rejected
-from mailblast.send import Outcome, Plan
 from mailblast.terminal.destinations import limits_in_words, own_limits
 from mailblast.terminal.notices import imported, in_short, marked, story
 from mailblast.terminal.progress import PLAIN_EVERY, Watching, followed
@@ -43,6 +36,19 @@ from mailblast.terminal.words import (
     visible,
     visible_lines,
 )
+
+if TYPE_CHECKING:
+    from mailblast.compose import Message
+    from mailblast.errors import Refusal
+    from mailblast.event import Event
+    from mailblast.intake import Source
+    from mailblast.keys import PublicKey
+    from mailblast.learnt import Learnt
+    from mailblast.ledger import Delivery, Pause, Returned, Run
+    from mailblast.mailbox import Mail
+    from mailblast.reason import Reason
+    from mailblast.report import RunReport
+    from mailblast.send import Outcome, Plan
 
 REASONS_SHOWN = 10  # of rows that cannot be mailed, where nobody can
 
@@ -165,7 +171,7 @@ class Screen:
 
     # --- Sending ---------------------------------------------------------------------------
 
-    def watching(self) -> "Watching":
+    def watching(self) -> Watching:
         """The display of a run that is going on; a context manager."""
         return Watching(self.err)
 
@@ -176,23 +182,23 @@ class Screen:
         for line in next_steps(outcome):
             self.say(line)
 
-    def nothing_due(self, plan: Plan) -> None:
-        """There is nothing to send."""
+    def nothing_due(self, plan: Plan, rejected: Iterable[tuple[Delivery, str]]) -> None:
+        """There is nothing to send; `rejected` are the rows that cannot be mailed, and why."""
         if plan.resumed:
             self.say(
                 "Nothing is due. To send it to the whole list again as a new mailing: --new-run."
             )
         else:
-            self._nobody(plan)
+            self._nobody(plan, rejected)
         if doubtful := plan.dispositions.get(Disposition.DOUBTFUL, 0):
             self.say(in_doubt(doubtful, plan.run.run))
 
-    def _nobody(self, plan: Plan) -> None:
+    def _nobody(self, plan: Plan, rejected: Iterable[tuple[Delivery, str]]) -> None:
         """Why nobody can be mailed: the sums, and the first rows with their reasons."""
         self.say("Nobody in the list can be mailed.")
         self._dispositions(plan.dispositions)
         name = plan.campaign.recipients.file.name
-        for row, why in islice(rejected(plan.ledger, plan.run), REASONS_SHOWN):
+        for row, why in islice(rejected, REASONS_SHOWN):
             self.say(visible(f"{name}:{row.line}: {why}"))
 
     # --- Messages --------------------------------------------------------------------------

@@ -1,15 +1,20 @@
 """Destinations in words: their limits, what was learnt of them, and which rule won."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from __future__ import annotations
 
-from mailblast.campaign import Limits, Rate
-from mailblast.learnt import Learnt
-from mailblast.ledger import Pause
-from mailblast.provider import Destinations, Placed, Ruling
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mailblast.campaign import Rate
 from mailblast.quantity import counted, number
-from mailblast.send import Plan
 from mailblast.terminal.words import duration, moment, send_again, visible
+
+if TYPE_CHECKING:
+    from mailblast.campaign import Limits
+    from mailblast.learnt import Learnt
+    from mailblast.ledger import Pause
+    from mailblast.provider import Destinations, Placed, Ruling
+    from mailblast.send import Plan
 
 LIFTED = send_again("", "--resume-paused")
 

@@ -1,12 +1,17 @@
 """Mail that came back, told in a few lines: one mail, an import, the story of a delivery."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
 
-from mailblast.bounce import Notice, Report
-from mailblast.event import Event
-from mailblast.ledger import Delivery, Returned
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from mailblast.quantity import counted, number
 from mailblast.terminal.words import CAME_BACK, MARKS, MEANING, moment, visible
+
+if TYPE_CHECKING:
+    from mailblast.bounce import Notice, Report
+    from mailblast.event import Event
+    from mailblast.ledger import Delivery, Returned
 
 TEXT_WIDTH = 160
 

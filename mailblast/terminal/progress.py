@@ -1,7 +1,10 @@
 """Progress: what is redrawn on a terminal, or plain lines where there is none."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
@@ -9,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mailblast.errors import Refusal
-from mailblast.intake import Source
-from mailblast.mailbox import Mail
 from mailblast.quantity import counted, number
-from mailblast.send import Tally
 from mailblast.terminal.words import ORDER, STYLE, duration, visible, volume, warning
+
+if TYPE_CHECKING:
+    from mailblast.intake import Source
+    from mailblast.mailbox import Mail
+    from mailblast.send import Tally
 
 REDRAW_EVERY = 0.2  # seconds, on a terminal
 PLAIN_EVERY = 10.0  # seconds between lines of progress where there is no terminal
@@ -30,7 +35,7 @@ class Watching:
         self._remark = ""
         self._warned = 0  # how many warnings were shown
 
-    def __enter__(self) -> "Watching":
+    def __enter__(self) -> Watching:
         if self._console.is_terminal:
             self._live.start()
         return self

@@ -1,21 +1,26 @@
 """Words and figures: how things are called on the screen, and what to do next."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mailblast.breaker import ADVICE, Fault
+from mailblast.breaker import ADVICE, OPT_OUTS, Fault
 from mailblast.campaign import find_workspace
 from mailblast.campaign.files import pasted
 from mailblast.event import Disposition
-from mailblast.learnt import Learnt
-from mailblast.ledger import Pause
 from mailblast.quantity import number
 from mailblast.reason import Meaning, Scope
-from mailblast.report import OPT_OUTS, RunReport
-from mailblast.send import Outcome
-from mailblast.send.ready import Readiness
-from mailblast.send.surge import in_words
+
+if TYPE_CHECKING:  # for their names alone: the screen is there before what it shows
+    from mailblast.learnt import Learnt
+    from mailblast.ledger import Pause
+    from mailblast.report import RunReport
+    from mailblast.send import Outcome
+    from mailblast.send.ready import Readiness
+    from mailblast.surge import Held
 
 STYLE = {
     Disposition.ACCEPTED: "green",
@@ -180,12 +185,21 @@ def rests(destination: str, until: float, said: str = "", *, spent: bool = False
     return f"{name} {what} and rests until {at}: {visible(said[:200])}"
 
 
+def held_back(held: Iterable[Held]) -> list[str]:
+    """What is told of domains that suddenly know nobody any more, a line each."""
+    return [
+        f"{one.domain} says of {one.unknown:,} of {one.of:,} recipients that they do not exist: "
+        "maybe an error of theirs. They are not suppressed unless it says so again a day later."
+        for one in held
+    ]
+
+
 def next_steps(outcome: Outcome) -> list[str]:
     """What the last lines after a sending say."""
     counts, run = outcome.dispositions, outcome.run.run
     if outcome.run.kind == "sample" and outcome.settled:
         return ["These were samples; they are in no report."]
-    lines: list[str] = in_words(outcome.held)
+    lines: list[str] = held_back(outcome.held)
     if doubtful := counts.get(Disposition.DOUBTFUL, 0):
         lines.append(in_doubt(doubtful, run))
     if outcome.settled:

@@ -20,7 +20,8 @@ from email_validator import validate_email
 from mailblast.address import parse
 from mailblast.campaign import load
 from mailblast.campaign.example import write_example
-from mailblast.compose import Composer, Due
+from mailblast.compose import Composer
+from mailblast.due import Due
 from mailblast.recipients import open_recipients
 from mailblast.signing import Signer, new_key
 from mailblast.tag import Keyring

@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mailblast.compose import Due, Message
+from mailblast.compose import Message
+from mailblast.due import Due
 from mailblast.event import Event, EventKind
 from mailblast.ledger import Claim
 from mailblast.pool import Pool

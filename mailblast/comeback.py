@@ -16,7 +16,7 @@ from mailblast.campaign import Thresholds
 from mailblast.disposition import DUE
 from mailblast.event import Event, EventKind
 from mailblast.ledger import Ledger, Pause
-from mailblast.send.surge import Held, hold
+from mailblast.surge import Held, hold
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ run at its word alone is taken off again; says it so once more in another run, a
 least, it is believed (`suppression.policy`).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mailblast.ledger import Ledger
@@ -35,12 +34,3 @@ def hold(ledger: Ledger, run: int, now: float) -> list[Held]:
         if lifted:
             found.append(Held(domain, unknown, of, lifted))
     return found
-
-
-def in_words(held: Iterable[Held]) -> list[str]:
-    """What is told of them, a line each."""
-    return [
-        f"{one.domain} says of {one.unknown:,} of {one.of:,} recipients that they do not exist: "
-        "maybe an error of theirs. They are not suppressed unless it says so again a day later."
-        for one in held
-    ]
