@@ -6,6 +6,7 @@ none: parts of addresses of hosts, sizes, times, identifiers.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _STATUS = r"[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)"
 # 3 digits and a status beside one another, in either order and whatever stands between.
@@ -22,6 +23,7 @@ _QUOTED = re.compile(r"[245]\.\d\.\d{1,3} - [^\n']{3,60}? ([245][0-5]\d-'([^']{3
 _GAVE_UP = re.compile(
     r"\bI'm not going to try again; this\s+message has been in the queue too long\.?"
 )
+_THREE_DIGITS = re.compile(r"[245][0-5]\d")
 # Where a code can stand, the surest place first.
 _CODES = (
     re.compile(
@@ -42,27 +44,22 @@ _CODES = (
     re.compile(r"(?<![\w.@/:+$-])([245][0-5]\d)(?=[ -][^\s\d]|$)"),
 )
 _STATUSES = re.compile(rf"(?<![\d.])({_STATUS})")
+# What a text has in it that answers a command, in small letters with single blanks.
 # "(state 14)" is how Gmail's notices named the command that was answered (Sisimai's table).
-_DATA = re.compile(
-    r"""end\s+of\s+data | \bin\s+reply\s+to\s+(?:end\s+of\s+)?data | (?:final|after)\s+data
-    | data\s+command | command[ ]+data | \bafter\s+i\s+sent\s+the\s+message
-    | step:\s+data | \[body\] | \(data\) | \(state\s+1[5-8]\)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_OF_FILTER = re.compile(r"\b550 : User unknown", re.IGNORECASE)
+_DATA = (
+    "end of data", "in reply to data", "final data", "after data", "data command",
+    "after i sent the message", "step: data", "[body]", "(data)", "(state 15)",
+    "(state 16)", "(state 17)", "(state 18)",
+)  # fmt: skip
 # Before RCPT: Postfix's and Exim's words, and a transcript of Sendmail's.
-_MAIL = re.compile(
-    r"""in\s+reply\s+to\s+MAIL\s+FROM | after\s+MAIL\s+FROM | \(state\s+13\)
-    | ^>>>[ ]MAIL[ ]FROM:[^\n]*\n<<<[ ][45]""",
-    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
-)
+_MAIL = ("in reply to mail from", "after mail from", "(state 13)")
+_TRANSCRIPT = re.compile(r"^>>> MAIL FROM:[^\n]*\n<<< [45]", re.IGNORECASE | re.MULTILINE)
 # Whoever answers DATA with "no valid recipients" has refused them before; 542 is a code of
 # MessageLabs's for RCPT.
-_RCPT = re.compile(
-    r"""\bRCPT(?![^\W_]) | does\s+not\s+like\s+recipient | no\s+valid\s+recipients
-    | \(state\s+14\) | \b542[ ]\S{3,320}\s+Rejected""",
-    re.IGNORECASE | re.VERBOSE,
-)
+_RCPT = ("does not like recipient", "no valid recipients", "(state 14)")
+_RCPT_NAMED = re.compile(r"\brcpt(?![^\W_])")
+_RCPT_542 = re.compile(r"\b542 \S{3,320} rejected")
+_OF_FILTER = "550 : user unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +88,8 @@ def said(text: str) -> Said:
 
 def code(text: str) -> int:
     """The SMTP code in a text, the one in the surest place; 0 when there is none."""
+    if _THREE_DIGITS.search(text) is None:
+        return 0  # no use to look for places
     for pattern in _CODES:
         found = pattern.search(text)
         if found is not None:
@@ -110,20 +109,43 @@ def status(text: str) -> str:
 
 def after_data(text: str) -> bool:
     """Whether it was said of the message, once that had been sent, and not of an address."""
-    return _DATA.search(text) is not None
+    plain = _plain(text)
+    # On one line: m-FILTER has a heading "SMTP command" with "DATA" below it, even of a reply
+    # to RCPT, for it pipelines.
+    named = "command data" in plain and "command data" in text.lower()
+    return named or _has(_DATA, plain)
 
 
 def to_rcpt(text: str) -> bool:
     """Whether it was said of an address, in answer to RCPT."""
-    return _RCPT.search(text) is not None
+    plain = _plain(text)
+    return (
+        _has(_RCPT, plain)
+        or ("rcpt" in plain and _RCPT_NAMED.search(plain) is not None)
+        or ("542 " in plain and _RCPT_542.search(plain) is not None)
+    )
 
 
 def to_mail(text: str) -> bool:
     """Whether it was said of the sender, in answer to MAIL: no recipient was named yet."""
-    return _MAIL.search(text) is not None and not to_rcpt(text)
+    plain = _plain(text)
+    refused = ">>> mail from:" in plain and _TRANSCRIPT.search(text) is not None
+    return (refused or _has(_MAIL, plain)) and not to_rcpt(text)
 
 
 def of_filter(text: str) -> bool:
     """Whether a filter says it that the recipient has set: KDDI's (au.com) names no address
     in its "550 : User unknown", while of nobody it says "550 <…>: User unknown"."""
-    return _OF_FILTER.search(text) is not None
+    return _OF_FILTER in _plain(text)
+
+
+@lru_cache(maxsize=8)  # the same few words are asked about several times
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _has(signs: tuple[str, ...], plain: str) -> bool:
+    for sign in signs:  # noqa: SIM110 - a generator takes longer than the search
+        if sign in plain:
+            return True
+    return False

@@ -135,7 +135,7 @@ class Message:
     @cached_property
     def _prose(self) -> tuple[str, str]:
         words = self._told()
-        if _FORWARDED.search(words):
+        if "forwarded" in words.lower() and _FORWARDED.search(words):
             words = _QUOTE.sub("", words)
         cut = _CUT.search(words, 1)
         end = cut.start() if cut else len(words)
@@ -214,7 +214,9 @@ def _in_fields(part: Part, names: tuple[str, ...]) -> tuple[str, ...]:
 # Split, not searched for: a search for `\S+@` is quadratic where no "@" follows.
 def addresses(value: str) -> Iterator[str]:
     """The words of a value that look like addresses."""
-    words = _SEPARATORS.split(_QUOTED_LOCAL.sub(r"\1@", value))
+    if '"@' in value:
+        value = _QUOTED_LOCAL.sub(r"\1@", value)
+    words = _SEPARATORS.split(value)
     return (word for word in words if "@" in word and len(word) <= MAX_ADDRESS)
 
 
