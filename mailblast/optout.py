@@ -9,38 +9,28 @@ from pathlib import Path
 
 from mailblast import suppression
 from mailblast.address import parse as parse_address
-from mailblast.errors import Problem, Problems, Refusal, Refused, UserError
+from mailblast.errors import Problem, Refusal, Refused, UserError
 from mailblast.ledger import Ledger, Suppression, keys_of
 from mailblast.runbook import RunBook
 from mailblast.suppression import Entry
 from mailblast.suppression.policy import Recorded
 
 
-def entries(texts: Iterable[str], reason: str) -> list[Entry]:
-    """Addresses, domains and hashes as entries; raises Problems with all that is none."""
-    found, problems = [], []
+def entries(texts: Iterable[str], reason: str) -> Iterator[Entry | Problem]:
+    """Addresses, domains and hashes as entries, and a Problem for each that is none."""
     for text in texts:
         key = suppression.parse(text)
-        if isinstance(key, Refusal):
-            problems.append(Problem(text, str(key)))
-        else:
-            found.append(Entry(key, reason))
-    if problems:
-        raise Problems(problems, "nothing was added")
-    return found
+        yield Problem(text, key.why) if isinstance(key, Refusal) else Entry(key, reason)
 
 
-def read_list(path: Path, reason: str | None) -> list[Entry]:
-    """A list of entries from a file; `reason` replaces theirs.  Raises Problems."""
-    found, problems = [], []
+def read_list(path: Path, reason: str | None) -> Iterator[Entry | Problem]:
+    """The entries of a file, and a Problem for each line that is none; `reason` replaces
+    theirs.  Raises Problems when the file cannot be read."""
     for entry in suppression.read(path):
-        if isinstance(entry, Problem):
-            problems.append(entry)
+        if isinstance(entry, Entry) and reason:
+            yield Entry(entry.key, reason, line=entry.line)
         else:
-            found.append(Entry(entry.key, reason or entry.reason, line=entry.line))
-    if problems:
-        raise Problems(problems, "nothing was added; correct the file, then try again")
-    return found
+            yield entry
 
 
 def check(ledger: Ledger, text: str) -> list[Suppression]:

@@ -681,16 +681,30 @@ def test_taken_off_with_consent_only(tmp_path: Path) -> None:
     assert "was not on the list" in ended.out
 
 
-def test_a_bad_list_adds_nobody(tmp_path: Path) -> None:
-    """Every wrong line is named, and none of the others enters by half."""
-    (tmp_path / "bad.csv").write_text("email\nann@inbox.example\nnonsense\n*@x.example\n")
+def test_an_opt_out_does_not_wait_for_the_typo_of_another(tmp_path: Path) -> None:
+    """Every wrong line is named, all others are added, and the status says that some are not."""
+    letter(tmp_path, PEOPLE)
+    bad = "email\nann@inbox.example\nnonsense\n*@x.example\n"
+    (tmp_path / "bad.csv").write_text(bad)
     ended = ok(tmp_path, "unsubscribe", "import", "bad.csv", status=1)
 
+    assert "1 added, 0 on the list already" in ended.out
     assert "bad.csv:3" in ended.err
     assert "bad.csv:4" in ended.err
-    assert ok(tmp_path, "unsubscribe", "list").out == ""
+    assert "2 entries were NOT added" in ended.err
+    mended = bad.replace("*@", "@").replace("nonsense", "bo@inbox.example")
+    (tmp_path / "bad.csv").write_text(mended)
+    again = ok(tmp_path, "unsubscribe", "import", "bad.csv").out
+    assert "2 added, 1 on the list already" in again
+    both = ("unsubscribe", "add", "nonsense", "cy@inbox.example")
+    assert "1 added" in ok(tmp_path, *both, status=1).out
+
+    (tmp_path / "names.txt").write_text("Somebody\n" * 30)  # the wrong file
+    wrong = ok(tmp_path, "unsubscribe", "import", "names.txt", status=1)
+    assert "30 entries were NOT added" in wrong.err
+    assert wrong.err.count("names.txt:") == 20
+    assert wrong.out == ""
     ok(tmp_path, "unsubscribe", "add", status=1)
-    ok(tmp_path, "unsubscribe", "add", "nonsense", status=1)
     ok(tmp_path, "unsubscribe", "add", "--file", "nowhere.txt", status=1)
     ok(tmp_path, "unsubscribe", "check", "nonsense", status=1)
 

@@ -7,9 +7,12 @@ import click
 
 from mailblast import optout
 from mailblast.cli.base import opened
-from mailblast.errors import Refused
+from mailblast.errors import Problem, Problems, Refused
 from mailblast.quantity import counted, number
+from mailblast.suppression import Entry
 from mailblast.terminal import Screen, history
+
+PROBLEMS_SHOWN = 20  # of a list: somebody may have named the wrong file
 
 
 @click.group()
@@ -49,16 +52,25 @@ def unsubscribe_import(path: Path, reason: str | None) -> None:
 def _add(
     addresses: tuple[str, ...], path: Path | None, reason: str | None, source: str
 ) -> None:
-    found = optout.entries(addresses, reason or "unsubscribed")
+    said = list(optout.entries(addresses, reason or "unsubscribed"))
     if path is not None:
-        found += optout.read_list(path, reason)
-    with opened(Path(), make=True) as (workspace, ledger):
-        added = ledger.suppressions.add(found, time.time(), source)
-    known = len(found) - added
-    Screen().say(
-        f"{number(added)} added, {number(known)} on the list already. It applies at once "
-        f"to what is sent from {workspace}."
-    )
+        said += optout.read_list(path, reason)
+    found = [one for one in said if isinstance(one, Entry)]
+    if found or not said:
+        with opened(Path(), make=True) as (workspace, ledger):
+            added = ledger.suppressions.add(found, time.time(), source)
+        known = len(found) - added
+        Screen().say(
+            f"{number(added)} added, {number(known)} on the list already. It applies at once "
+            f"to what is sent from {workspace}."
+        )
+    # Whoever asked to be left alone does not wait until another's line is mended.
+    if problems := [one for one in said if isinstance(one, Problem)]:
+        raise Problems(
+            problems[:PROBLEMS_SHOWN],
+            f"{counted(len(problems), 'entry was', 'entries were')} NOT added; correct what "
+            "is wrong, then run the same again",
+        )
 
 
 @unsubscribe.command("list")
