@@ -1,10 +1,11 @@
 """How a run uses its connections, seen from the server."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from commands import letter, ok, the_run
+from commands import letter, ok, run, the_run
 from misbehaving import Connection, close, delay, running, say, several
 from ways import DOMAINS, straight
 
@@ -94,3 +95,28 @@ def test_put_off_and_tried_again(tmp_path: Path, reply: str) -> None:
         assert set(server.copies.values()) == {1}
         story = ok(tmp_path, "show", "r3@inbox.example").out
     assert story.count("deferred [127.0.0.1]") == 2
+
+
+# The same program, with less patience before it tells what it waits for.
+IMPATIENT = """
+from mailblast.send import dispatch
+from mailblast.terminal import progress
+dispatch.SILENCE, dispatch.SWEEP, progress.PLAIN_EVERY = 1.0, 0.1, 0.5
+from mailblast.cli import main
+main()
+"""
+
+
+def test_a_server_that_says_nothing_is_waited_for_in_so_many_words(tmp_path: Path) -> None:
+    """It is told that we wait, and for how many answers; when one comes, that it goes on."""
+    slow = several(delay(3.0), say("250 2.0.0 Ok"))
+    with running({"dot": [slow]}) as server:
+        letter(tmp_path, ROWS, delivery=relay(server.port, ""))
+        program = (sys.executable, "-c", IMPATIENT)
+        told = run(tmp_path, "send", "letter", "--yes", program=program).err
+
+    assert "no answer for 20 s; mailblast waits" in told
+    assert "1 awaiting an answer" in told
+    assert "doubtful" not in told
+    assert "going on" in told.partition("mailblast waits")[2]
+    assert the_run(tmp_path)["dispositions"] == {"accepted": 6}

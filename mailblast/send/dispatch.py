@@ -37,6 +37,9 @@ from mailblast.smtp.protocol import CLOSING, Answer, Envelope, Phase
 
 PATIENCE = 60.0  # seconds without any connection after which the run stops
 AGAIN = 1.0  # seconds until a message is taken up again for which no line came about
+SILENCE = 20.0  # seconds without any answer after which it is said that we wait
+# RFC 5321 §4.5.3.2: up to five minutes for most commands, and ten for the dot.
+SILENT = f"no answer for {SILENCE:g} s; mailblast waits, for a server may take minutes"
 SWEEP = 1.0  # seconds from one look for lines that nobody needs to the next
 
 Taken = tuple[str, Ready]  # a destination, and a message for it
@@ -72,6 +75,7 @@ class Dispatch:
         self._alarm: asyncio.TimerHandle | None = None
         self._stopping = False
         self._connected = time.monotonic()  # when a connection last came about
+        self._last_word = self._connected  # when a server last said anything
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: MailblastError | None = None
 
@@ -109,6 +113,11 @@ class Dispatch:
             await asyncio.sleep(SWEEP)
             self._lines.sweep()
             self._standing.keep()
+            if self._feeder.in_flight and time.monotonic() > self._last_word + SILENCE:
+                self._tally.remark = self._tally.remark or SILENT
+
+    def _heard(self) -> None:
+        self._last_word, self._tally.remark = time.monotonic(), ""
 
     async def _close(self) -> None:
         if self._alarm:
@@ -235,7 +244,7 @@ class Dispatch:
                 self._no_relay(error)
             return None
         self._connected = time.monotonic()
-        self._tally.remark = ""
+        self._heard()
         return opened
 
     def _silent(self, destination: str, ready: Ready, error: ConnectionFailed) -> None:
@@ -267,7 +276,9 @@ class Dispatch:
             self._lines.rest(opened)
             return None
         try:
-            return await self._offered(opened.line, destination, ready)
+            answer = await self._offered(opened.line, destination, ready)
+            self._heard()
+            return answer
         finally:
             self._lines.give(opened, destination, self._schedule.most_carried(destination))
 
@@ -284,8 +295,7 @@ class Dispatch:
             line.close()  # without QUIT: nothing may complete the message
             raise
         answer = await line.commit()
-        if not answer.doubtful:
-            self._tally.answered()
+        self._tally.answered(doubtful=answer.doubtful)
         return answer
 
     def _account(self, destination: str, ready: Ready, answer: Answer, line: Line) -> None:

@@ -38,6 +38,7 @@ class Tally:
         self.dispositions: Counter[Disposition] = Counter(dispositions)
         self.dispositions.pop(Disposition.QUEUED, None)
         self.dispositions.pop(Disposition.DEFERRED, None)
+        self.awaiting = 0  # final dots whose answer is not there yet
         self.deferrals = 0
         self.remark = ""  # what goes on that the sums do not show
         self.warnings: list[str] = []  # what came near a pause
@@ -62,12 +63,13 @@ class Tally:
         self.dispositions[Disposition.DOUBTFUL] -= doubtful
 
     def offered(self) -> None:
-        """A final dot goes out: until the answer comes the message is doubtful."""
-        self.dispositions[Disposition.DOUBTFUL] += 1
+        """A final dot goes out."""
+        self.awaiting += 1
 
-    def answered(self) -> None:
-        """The answer to a final dot has come."""
-        self.dispositions[Disposition.DOUBTFUL] -= 1
+    def answered(self, *, doubtful: bool) -> None:
+        """The answer to a final dot has come, or none will: then the message is doubtful."""
+        self.awaiting -= 1
+        self.dispositions[Disposition.DOUBTFUL] += doubtful
 
     def happened(self, destination: str, kind: EventKind) -> None:
         """A message was settled, or deferred."""

@@ -54,18 +54,18 @@ class Watching:
             return
         if tally.remark != self._remark:
             self._remark = tally.remark
-            self._console.print(visible(tally.remark or "connected"), soft_wrap=True)
+            self._console.print(visible(tally.remark or "going on"), soft_wrap=True)
         if time.monotonic() - self._told_at >= PLAIN_EVERY:
             self._told_at = time.monotonic()
             self._console.print(self._line(tally), soft_wrap=True)
 
     def _line(self, tally: Tally) -> str:
-        counts = ", ".join(
-            f"{number(n)} {one}" for one, n in tally.dispositions.items() if n
-        )
+        counts = [f"{number(n)} {one}" for one, n in tally.dispositions.items() if n]
+        if tally.awaiting:
+            counts.append(f"{number(tally.awaiting)} awaiting an answer")
         done = number(tally.rows - tally.due)
-        counts = counts or "nothing settled yet"
-        return f"{done} of {number(tally.rows)} ({self._pace(tally)}): {counts}"
+        told = ", ".join(counts) or "nothing settled yet"
+        return f"{done} of {number(tally.rows)} ({self._pace(tally)}): {told}"
 
     def _pace(self, tally: Tally) -> str:
         seconds = time.monotonic() - self._began
@@ -80,6 +80,8 @@ class Watching:
         for one in ORDER:
             if count := tally.dispositions.get(one, 0):
                 table.add_row(Text(one, style=STYLE.get(one, "")), number(count), "")
+        if tally.awaiting:
+            table.add_row("awaiting", f"{number(tally.awaiting)} answers", "")
         if tally.deferrals:
             table.add_row("deferrals", number(tally.deferrals), "")
         for name, has in tally.slowest(3):
