@@ -1049,3 +1049,36 @@ def test_status_3_when_something_is_left(tmp_path: Path) -> None:
     assert json.dumps(the_run(tmp_path)["reasons"])
     again = ok(tmp_path, "send", "letter", "--yes", status=3)
     assert "deferred" in again.out
+
+
+def test_a_campaign_that_is_not_there(tmp_path: Path) -> None:
+    """It is told which there are, or how one begins."""
+    none = ok(tmp_path, "send", "lettr", status=1).err
+    assert "There is no campaign here; one begins with: mailblast init lettr" in none
+    letter(tmp_path, PEOPLE)
+    assert "Did you mean letter/?" in ok(tmp_path, "send", "lettr", status=1).err
+    other = ok(tmp_path, "preview", "november", status=1).err
+    assert "Directory 'november' does not exist. The campaigns here: letter/" in other
+
+
+def test_a_page_is_not_written_over_the_template(tmp_path: Path) -> None:
+    """A preview may be written again and again, but not over what it is made of."""
+    home = letter(tmp_path, PEOPLE, message_html="<p>Dear {{ name }}</p>")
+    wrong = ("preview", "letter", "--html", "letter/message.html")
+    assert "message.html is the campaign's own" in ok(tmp_path, *wrong, status=1).err
+    assert (home / "message.html").read_text() == "<p>Dear {{ name }}</p>"
+    for _ in range(2):
+        assert (
+            "wrote page.html"
+            in ok(tmp_path, "preview", "letter", "--html", "page.html").out
+        )
+
+
+def test_nothing_to_list(tmp_path: Path) -> None:
+    """An empty list says so to people, and is nothing in a pipe."""
+    letter(tmp_path, "nia@inbox.example,Nia\n")
+    ok(tmp_path, "send", "letter", "--yes")
+    for words in (("unsubscribe", "list"), ("bounces", "list")):
+        ended = ok(tmp_path, *words)
+        assert (ended.out, ended.err.startswith("Nobody")) == ("", True)
+    assert ok(tmp_path, "bounces", "list", "--json").out == ""

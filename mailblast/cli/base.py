@@ -3,16 +3,44 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mailblast.address import Address
 from mailblast.address import parse as parse_address
 from mailblast.campaign import find_workspace, is_workspace
-from mailblast.campaign.settings import REHEARSAL, STATE
+from mailblast.campaign.settings import CAMPAIGN_FILE, REHEARSAL, STATE
 from mailblast.errors import Refusal, UserError
 from mailblast.ledger import BUSY_SECONDS, Ledger
+
+NAMED = 5  # campaigns, where one is asked for that is not there
+
+
+class CampaignPath(click.Path):
+    """The directory of a campaign.  Of one that is not there, it is told which are."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """A directory as the user named it."""
+        if isinstance(value, str) and not Path(value).exists():
+            self.fail(f"Directory '{value}' does not exist. {_instead(value)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _instead(named: str) -> str:
+    here = sorted(f"{one.parent.name}/" for one in Path().glob(f"*/{CAMPAIGN_FILE}"))
+    if close := get_close_matches(f"{named.rstrip('/')}/", here, 1):
+        return f"Did you mean {close[0]}?"
+    if here:
+        more = ", …" if len(here) > NAMED else ""
+        return f"The campaigns here: {', '.join(here[:NAMED])}{more}"
+    return f"There is no campaign here; one begins with: mailblast init {named}"
+
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."

@@ -13,7 +13,13 @@ from mailblast.campaign import Campaign
 from mailblast.check import Finding, Pack
 from mailblast.check.book import Rule
 from mailblast.check.census import Hygiene, Mailable
-from mailblast.cli.base import json_option, ledger_if_there, no_dns_option, put_json
+from mailblast.cli.base import (
+    CampaignPath,
+    json_option,
+    ledger_if_there,
+    no_dns_option,
+    put_json,
+)
 from mailblast.errors import UserError
 from mailblast.preflight import looked_over, mailable, preflight, shares_of
 from mailblast.preflight.packs import found, rule
@@ -27,7 +33,7 @@ NOT_READY = 4
 @click.argument(
     "campaign",
     required=False,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=CampaignPath(),
 )
 @click.option(
     "--pack",

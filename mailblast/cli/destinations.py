@@ -7,7 +7,7 @@ import click
 from mailblast.campaign import find_workspace, load, load_limits
 from mailblast.campaign.forms import DOMAIN, HOST, Form
 from mailblast.campaign.settings import STATE
-from mailblast.cli.base import json_option, put_json
+from mailblast.cli.base import CampaignPath, json_option, put_json
 from mailblast.errors import Refusal, UserError
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Ledger, Pause
@@ -34,7 +34,7 @@ def destinations() -> None:
 campaign_argument = click.argument(
     "campaign",
     required=False,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=CampaignPath(),
 )
 
 

@@ -45,11 +45,14 @@ def bounces_list(
     screen = Screen(json=as_json)
     with opened(Path(), rehearsal=rehearsal) as (_, ledger):
         run = reports.chosen(ledger, run_name)[0].number if run_name else None
+        one = None
         for one in ledger.history.mishaps(run, reason or "", suppressed=suppressed):
             if as_json:
                 put_json(past.mishap(one))
             else:
                 screen.say(history.mishap(one))
+    if one is None:
+        screen.note("Nobody whom this fits.")
 
 
 @click.command("show")

@@ -10,7 +10,10 @@ import click
 from mailblast import preview as previews
 from mailblast.campaign import find_workspace
 from mailblast.campaign.example import write_example
+from mailblast.campaign.files import MESSAGE_FILES
 from mailblast.campaign.settings import STATE
+from mailblast.cli.base import CampaignPath
+from mailblast.errors import UserError
 from mailblast.keys import dkim_named, key_path, new_dkim_key
 from mailblast.secret import private_directory
 from mailblast.terminal import Screen
@@ -35,7 +38,7 @@ def init(directory: Path) -> None:
 
 
 @click.command()
-@click.argument("campaign", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("campaign", type=CampaignPath())
 @click.option("--row", type=click.IntRange(min=1), help="The data row, counted from 1.")
 @click.option("--to", "address", metavar="ADDRESS", help="The recipient with this address.")
 @click.option("--raw", is_flag=True, help="The bytes as they would be sent.")
@@ -48,6 +51,8 @@ def preview(
     """Show exactly what one recipient of CAMPAIGN would get."""
     if row is not None and address is not None:
         raise click.UsageError("say --row or --to, not both")
+    if html and any(html.resolve() == (campaign / one).resolve() for one in MESSAGE_FILES):
+        raise UserError(f"{html} is the campaign's own", "name another file for the page")
     seen = previews.preview(campaign, row, address)
     show_message(seen, raw=raw, html=html)
 

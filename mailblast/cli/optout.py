@@ -77,9 +77,11 @@ def _add(
 def unsubscribe_list() -> None:
     """Print the list."""
     with opened(Path(), make=True) as (_, ledger):
-        screen = Screen()
+        screen, entry = Screen(), None
         for entry in ledger.suppressions.all():
             screen.say(history.entry(entry))
+    if entry is None:
+        screen.note("Nobody is on the list.")
 
 
 @unsubscribe.command("check")

@@ -6,7 +6,13 @@ from pathlib import Path
 import click
 
 from mailblast import campaign as campaigns
-from mailblast.cli.base import json_option, ledger_if_there, no_dns_option, put_json
+from mailblast.cli.base import (
+    CampaignPath,
+    json_option,
+    ledger_if_there,
+    no_dns_option,
+    put_json,
+)
 from mailblast.terminal import Screen
 from mailblast.terminal.timeline import as_json as timeline_as_json
 from mailblast.terminal.timeline import lines
@@ -14,7 +20,7 @@ from mailblast.timeline import timeline
 
 
 @click.command()
-@click.argument("campaign", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("campaign", type=CampaignPath())
 @click.option(
     "--new-run",
     is_flag=True,

@@ -10,7 +10,7 @@ import click
 
 from mailblast import report as reports
 from mailblast.campaign.forms import DURATION
-from mailblast.cli.base import address_of, json_option, opened, put_json
+from mailblast.cli.base import CampaignPath, address_of, json_option, opened, put_json
 from mailblast.errors import MailblastError, Refusal, Refused
 from mailblast.event import Disposition
 from mailblast.keys import keyring
@@ -55,7 +55,7 @@ class _Duration(click.ParamType[float]):
 @click.argument(
     "campaign",
     required=False,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=CampaignPath(),
 )
 @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
 @click.option("--dry-run", is_flag=True, help="Do everything but send.")

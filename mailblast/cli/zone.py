@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mailblast import campaign as campaigns
-from mailblast.cli.base import json_option, put_json
+from mailblast.cli.base import CampaignPath, json_option, put_json
 from mailblast.preflight import zone_of
 from mailblast.terminal import Screen
 from mailblast.terminal.zone import show_diff, show_zone
@@ -16,7 +16,7 @@ from mailblast.terminal.zone import show_diff, show_zone
 @click.argument(
     "campaign",
     default=".",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=CampaignPath(),
 )
 @click.option(
     "--zone", is_flag=True, help="As a zone file, in BIND's format, to be pasted."

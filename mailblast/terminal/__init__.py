@@ -71,6 +71,10 @@ class Screen:
         """A line."""
         self.out.print(Text(text, style=style), soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """A line for people, which is no part of what was asked for."""
+        self.err.print(Text(text), soft_wrap=True)
+
     def _table(self, table: Table) -> None:
         """A table, without the blanks that fill up its lines: they make noise in a file."""
         if self.out.is_terminal:
