@@ -5,7 +5,8 @@
 
 The receiver is Postfix's smtp-sink, on this machine: so both sides share its processors.
 First nodemailer, then mailblast; then both again with a delay between them and the receiver;
-then Postfix as a relay, without OpenDKIM and with it.  A run whose messages did not all arrive
+then a nodemailer that does not pipeline, near and far; then Postfix as a relay, without OpenDKIM
+and with it.  A run whose messages did not all arrive
 is an error and no figure.  The last line is one JSON object.
 """
 
@@ -63,7 +64,10 @@ def measure(count: int) -> Measured:
     return Measured(
         near=(run(Peer().send, count), run(of_mailblast, count)),
         far=(run(Peer().send, far, DELAY), run(of_mailblast, far, DELAY)),
-        waiting=run(Peer(WAITING).send, far, DELAY),
+        waiting=(
+            run(Peer(WAITING).send, count),
+            run(Peer(WAITING).send, far, DELAY),
+        ),
         delay=DELAY,
         postfix=of_postfix(min(count, RELAYED)),
         signing=of_signing_postfix(min(count, RELAYED)),

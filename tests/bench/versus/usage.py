@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-PAUSE = 0.25  # seconds from one look at its memory to the next
+# Seconds from one look at its memory to the next; each holds up whoever is looked at.
+PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
