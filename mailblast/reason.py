@@ -126,6 +126,8 @@ def meaning(code: int, status: str, text: str, provider: str = "") -> Meaning:
     found = first.meaning if first else None
     if first is None or first.hint:  # hints come after all other words
         found = book.coded(said, providers - {""}) or found
+    elif first.vague:
+        found = book.by_status(said) or found
     if found is not None and not found.generic:
         return found
     plain = book.coded(said, ("",)) or book.by_class(said)
@@ -193,6 +195,7 @@ class Rule:
     providers: frozenset[str] = frozenset()
     only: bool = False  # its words mean this from these providers alone
     hint: bool = False  # words that tell less than a provider's code
+    vague: bool = False  # words that tell less than an enhanced status code
     permanent: bool | None = None
 
     def fits(self, said: _Said, providers: Set[str]) -> bool:
@@ -225,6 +228,10 @@ class _Book:
                 if found := self.by_code.get((provider, key)):
                     return found
         return None
+
+    def by_status(self, said: _Said) -> Meaning | None:
+        """What the enhanced status code means to everybody."""
+        return next((m for s in said.statuses if (m := self.by_code.get(("", s)))), None)
 
     def by_class(self, said: _Said) -> Meaning:
         """What is left when no rule knows the code: a 4yz passes, a 5yz says nothing."""
@@ -306,6 +313,7 @@ def _rule(table: dict[str, Any], hint: bool) -> Rule:
         frozenset(table.get("provider", ())),
         table.get("only", False),
         hint,
+        table.get("vague", False),
         table.get("permanent"),
     )
 

@@ -67,11 +67,31 @@ def test_the_provider_decides_what_a_code_means(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "lasting", "permanent"),
+    [
+        ("Mailbox quota exceeded", "mailbox-full; it concerns", None),
+        ("5.2.2 <nobody@example.net>: user is over quota", "mailbox-full, for good", True),
+        ("#550 4.4.7 QUEUE.Expired; message expired ##", "expired, for now", False),
+    ],
+)
+def test_words_without_a_code_are_explained(
+    tmp_path: Path, said: str, lasting: str, permanent: bool | None
+) -> None:
+    """What a person reads to support on the phone: the reason, and no more than it tells."""
+    out = ok(tmp_path, "explain", said).out
+    found = ok(tmp_path, "explain", "--json", said).json
+
+    assert lasting in out
+    assert "depends on the code" in out
+    assert (found["code"], found["permanent"], found["does"]) == (0, permanent, "")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ((), "nothing was said"),
         (("  ",), "nothing was said"),
-        (("user unknown",), "no SMTP code of a refusal"),
+        (("thank you",), "no SMTP code of a refusal"),
         (("250 2.1.0 Ok",), "no SMTP code of a refusal"),
         (("550 no", "--provider", "gogle"), "gogle: no provider with rules of its own"),
     ],

@@ -26,7 +26,7 @@ RULES = list(read_rules())
 FROM_SERVERS = list(Reason)[:14]
 KEYS = {
     "name", "reason", "scope", "rest", "pause", "generic", "says", "status", "codes",
-    "provider", "only", "permanent", "sample",
+    "provider", "only", "vague", "permanent", "sample",
 }  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 import click
 
+from mailblast.bounce.diagnostic import status
 from mailblast.cli.base import json_option, put_json
 from mailblast.disposition import judge
-from mailblast.errors import Refusal, UserError
+from mailblast.errors import UserError
 from mailblast.reason import meaning, permanent, providers
-from mailblast.smtp.reply import quoted
+from mailblast.smtp.reply import Reply, printable, quoted
 from mailblast.suppression.policy import consequence
 from mailblast.terminal import Screen
 from mailblast.terminal.words import explained
@@ -23,17 +24,17 @@ EXAMPLE = 'for example: mailblast explain "550 5.1.1 <bob@example.com>: User unk
 def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
     """What a server's REPLY means, and what mailblast does when it gets it.
 
-    REPLY is what the server said, a line of a log, or a diagnostic out of a notice.
+    REPLY is what the server said, a line of a log, or a diagnostic out of a notice.  Without a
+    code of a server in it, its words are explained.
     """
     if provider and provider not in providers():
         known = ", ".join(sorted(providers()))
         raise UserError(f"{provider}: no provider with rules of its own", f"known: {known}")
-    said = quoted(" ".join(reply))
-    if isinstance(said, Refusal):
-        raise UserError(str(said), EXAMPLE)
+    said = _said(" ".join(reply))
     found = meaning(said.code, said.status, said.text, provider)
-    for_good = bool(permanent(said.code, said.status))
-    outcome = judge(said, "", after_dot=False, provider=provider)
+    for_good = permanent(said.code, said.status)
+    # What follows depends on the class of the code.
+    outcome = judge(said, "", after_dot=False, provider=provider) if said.code else None
     does = consequence(outcome) if outcome else ""
     if not as_json:
         for line in explained(found, does, permanent=for_good):
@@ -54,3 +55,13 @@ def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
             "does": does,
         }
     )
+
+
+def _said(text: str) -> Reply:
+    """The refusal in a text; words alone, with code 0, if a rule knows them."""
+    found = quoted(text)
+    if isinstance(found, Reply):
+        return found
+    if not meaning(0, "", text).rule:
+        raise UserError(str(found), EXAMPLE)
+    return Reply(0, printable(text), status(text))

@@ -293,11 +293,19 @@ def holds(
     return lines + [paused(one, campaign, rehearsal=rehearsal) for one in pauses]
 
 
-def explained(found: Meaning, does: str, *, permanent: bool) -> list[str]:
-    """What a refusal means, by which rule, and what follows from it: a line each."""
-    lasting = "for good" if permanent else "for now"
+_LASTING = {True: ", for good", False: ", for now", None: ""}
+
+
+def explained(found: Meaning, does: str, *, permanent: bool | None) -> list[str]:
+    """What a refusal means, by which rule, and what follows from it: a line each.
+
+    Without a server's code nothing follows (`does` is ""), and without a status either it is
+    not known whether it is for good.
+    """
     return [
-        f"{found.reason}, {lasting}; it concerns {CONCERNS[found.scope]}",
+        f"{found.reason}{_LASTING[permanent]}; it concerns {CONCERNS[found.scope]}",
         f"rule: {found.rule or 'none fits'}",
-        f"mailblast {does}.",
+        f"mailblast {does}."
+        if does
+        else "What mailblast does depends on the code (4yz or 5yz), and there is none in it.",
     ]
