@@ -20,7 +20,7 @@ from mailblast.event import Event, EventKind
 from mailblast.reason import Reason
 from mailblast.suppression import Entry
 from mailblast.suppression.policy import against
-from mailblast.tie import Read, Sent, Tie
+from mailblast.tie import ADDRESSED, By, Read, Sent, Tie
 
 _IN_WORDS = re.compile(r"<([^<>\s]{1,64}@[^<>\s]{1,255})>")
 MAX_TEXT = 300  # characters kept of what a mail says, beside its event
@@ -181,6 +181,8 @@ def _wish(case: _Case) -> Judged:
     leaving = [] if isinstance(author, Refusal) else [author.key]
     facts: tuple[Event, ...] = ()
     text = _by(case.notice)
+    if case.notice.rule == ADDRESSED and case.tie.proven is None:
+        return _loose(case.tie, text)
     if sent := case.tie.proven:
         leaving += [sent.key] if sent.key else []
         # The time that the law gives runs from the day on which the wish came, and mail may
@@ -196,9 +198,16 @@ def _wish(case: _Case) -> Judged:
 def _words(case: _Case) -> Judged:
     """A person's own words are for people.  If they are the recipient's, they have it.
 
-    Only theirs: a notice in a form that nobody knows yet comes to the return path as well.
+    Only theirs: a notice in a form that nobody knows yet comes to the return path as well, and
+    is kept until it is known.
     """
     sent, text = case.tie.sent, _by(case.notice)
+    if (
+        case.tie.proven
+        and case.tie.by is By.RETURN_PATH
+        and not _is_theirs(case.notice.author, case.tie.proven)
+    ):
+        return Judged("unmatched", text)
     if sent is None or case.tie.fault or not _is_theirs(case.notice.author, sent):
         return Judged("other", text)
     if case.tie.proven is None:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from mailblast import bounce, tag
 from mailblast.address import parse as parse_address
-from mailblast.bounce import Notice
+from mailblast.bounce import Kind, Notice
 from mailblast.errors import Refusal
 from mailblast.tag import Keyring, Tag
 
@@ -35,6 +35,10 @@ OLDEST = 30 * 86400.0
 
 MAX_CLAIMS = 50  # of one mail; ours has one or two
 ADDRESSES = (0, 1)  # the places of claims that stand in addresses
+# Whatever it says, and be it sent by a program: a mail to the `mailto:` of a List-Unsubscribe
+# (RFC 2369 §3.2) asks for that, for nobody else knows the address.
+ADDRESSED = "address"
+_IN_ANY_WORDS = (Kind.NONE, Kind.AUTOREPLY)
 
 # Delimited by anything else: `prvs=1234abcdef=bounces+TAG@` (BATV), `SRS0=…=bounces+TAG@`,
 # `bounces-TAG@`.  No list of wrappings is needed, for the MAC proves what is in them.
@@ -124,6 +128,8 @@ def read(content: bytes) -> Read:
     if isinstance(notice, Refusal):
         return Read(notice)
     found = claims(notice)
+    if notice.kind in _IN_ANY_WORDS and any(c.by is By.LINK and not c.place for c in found):
+        notice = replace(notice, kind=Kind.UNSUBSCRIBE, rule=ADDRESSED)
     certain = any(claim.place in ADDRESSES for claim in found)
     return Read(replace(notice, returned=()), found, () if certain else people(notice))
 

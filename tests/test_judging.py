@@ -73,8 +73,8 @@ def said(notice, tie=STRONG):
         (Notice(Kind.REPORT), "report", []),
         (WISH, "unsubscribed", ["unsubscribed"]),
         (REPLY, "replied", ["delivered"]),
-        (replace(REPLY, author="mailer-daemon@example.net"), "other", []),
-        (replace(REPLY, author=""), "other", []),
+        (replace(REPLY, author="mailer-daemon@example.net"), "unmatched", []),
+        (replace(REPLY, author=""), "unmatched", []),
         (Refusal("more than 100 parts"), "unreadable", []),
     ],
 )

@@ -354,6 +354,18 @@ def test_a_message_with_a_from_line(tmp_path: Path) -> None:
 MARK = b"\x01\x01\x01\x01\n"
 
 
+@pytest.mark.parametrize("lost", [b"\n\n", b"Subject: cut off\n\nin the m", b"\xff\0 x\n"])
+def test_a_mailbox_without_its_beginning(tmp_path: Path, lost: bytes) -> None:
+    """Empty lines, or what a crash has left: the messages behind it are there all the same."""
+    path = tmp_path / "inbox"
+    for _ in range(2):
+        append_mbox(path, b"Subject: x\n\nbody\n", "", TUESDAY)
+    path.write_bytes(lost + (b"" if lost == b"\n\n" else b"\n\n") + path.read_bytes())
+
+    assert contents(path)[-2:] == [b"Subject: x\n\nbody\n"] * 2
+    assert len(contents(path)) == (2 if lost == b"\n\n" else 3)
+
+
 def test_mmdf(tmp_path: Path) -> None:
     """In MMDF lines of four ^A part, and nothing else does; a From_ line at the beginning of
     a message is none of its lines."""

@@ -101,6 +101,111 @@ def test_whoever_asks_to_leave_is_a_person(fields: str, words: str, kind: str) -
     assert found.kind == kind
 
 
+WISHES = [
+    "Good morning,\n\nplease unsubscribe me from this list.",
+    "Could you please unsubscribe me? Thanks",
+    "Thanks, but please unsubscribe me.",
+    "I never signed up for this. Unsubscribe me.",
+    "I no longer wish to receive these emails.",
+    "Dear Sir or Madam,\n\nI would like to unsubscribe from your newsletter.",
+    "UNSUBSCRIBE!!!\n\nSent from my telephone",
+    "Hi,\n\nstop.\n\nThanks",
+    "Please stop sending me these mails.",
+    "Guten Tag,\n\nbitte melden Sie mich vom Newsletter ab.",
+    "Hallo,\n\nbitte den Newsletter abbestellen.",
+    "Ich möchte keine weiteren E-Mails von Ihnen erhalten.",
+    "Bonjour,\n\nveuillez me désabonner.",
+    "Je ne souhaite plus recevoir vos emails.",
+    "Por favor, denme de baja.",
+    "Non voglio più ricevere le vostre email.",
+    "Graag uitschrijven.",
+    "Отпишите меня, пожалуйста.",
+    "配信停止してください。",
+    "退订",
+]
+OTHER_WORDS = [
+    "By the way, the unsubscribe link in the footer is broken.",
+    "To unsubscribe from the list your readers must log in. Why?",
+    "Please stop sending the programme as an attachment. Still love the newsletter!",
+    "Stop by our booth on Friday.",
+    "Remove the cover and the screws; can you help?",
+    "Take my name off the credits page, please.",
+    "Don't email me the licence, send it by post please.",
+    "I would like to opt out of tracking but keep the newsletter.",
+    "Please cancel my order 4711.",
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [*((one, "unsubscribe") for one in WISHES), *((one, "none") for one in OTHER_WORDS)],
+)
+def test_a_wish_in_the_words_of_a_person(words: str, kind: str) -> None:
+    """Behind a greeting, in the middle of a sentence; not each mention of leaving is one."""
+    head = "From: anna@example.net\nSubject: Re: News\nMIME-Version: 1.0\n"
+    text = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n"
+    found = bounce.read(f"{head}{text}{words}\n\nOn Monday Ann wrote:\n> News\n".encode())
+
+    assert isinstance(found, Notice)
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("subject", "words", "kind"),
+    [
+        ("unsubscribe", "", "unsubscribe"),
+        ("Re: Unsubscribe from newsletter", "Thank you", "unsubscribe"),
+        ("unsubscribe ABC123=", "", "unsubscribe"),
+        ("Stop", "", "unsubscribe"),
+        ("Stop", "the music!", "none"),
+        ("Unsubscribe link", "is broken", "none"),
+        ("Opt out of tracking?", "Do you track opens?", "none"),
+    ],
+)
+def test_a_wish_in_a_subject(subject: str, words: str, kind: str) -> None:
+    """A subject is a wish if it is nothing else; a single word, if nothing else stands below."""
+    found = bounce.read(f"From: anna@example.net\nSubject: {subject}\n\n{words}\n".encode())
+
+    assert isinstance(found, Notice)
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ("From: MAILER-DAEMON@example.net", "Το μήνυμά σας δεν έφτασε."),
+        ("From: Postmaster <postmaster@example.net>", "Your letter went astray."),
+        (
+            (
+                "From: mail@example.net\n"
+                'Content-Type: multipart/report; report-type=delivery-status; boundary="b"'
+            ),
+            "--b\nContent-Type: text/plain\n\nWent astray.\n--b--",
+        ),
+    ],
+)
+def test_who_tells_of_deliveries_answers_for_nobody(fields: str, words: str) -> None:
+    """AUTO-DETECT: in a form that nobody knows it is no answer, for that would prove delivery."""
+    head = f"Return-Path: <>\n{fields}\nSubject: News\nAuto-Submitted: auto-replied\n"
+    found = bounce.read(f"{head}\n{words}\n".encode())
+
+    assert isinstance(found, Notice)
+    assert found.kind == "none"
+
+
+@pytest.mark.parametrize("subject", ["Mailbox full", "Undelivered letter", "User unknown?"])
+def test_what_a_person_writes_blames_nobody(subject: str) -> None:
+    """From their own mailbox, with a subject as that of a notice."""
+    head = (
+        f"Return-Path: <anna@example.net>\nFrom: anna@example.net\nSubject: {subject}\n\n"
+    )
+    words = "My mailbox was full, and user unknown they say. Write to bert@example.net.\n"
+    found = bounce.read((head + words).encode())
+
+    assert isinstance(found, Notice)
+    assert (found.kind, found.reports) == ("none", ())
+
+
 @pytest.mark.parametrize(
     ("words", "gone"),
     [

@@ -209,6 +209,8 @@ def test_an_unknown_address_confirms_a_refusal() -> None:
         (reply(554, "5.7.1 message looks like spam"), None),
         (reply(552, "5.3.4 message too large"), None),
         (reply(501, "5.5.4 syntax error"), None),
+        (reply(550, "5.5.1 user unknown"), Against.NONEXISTENT),
+        (reply(552, "5.5.0 mailbox full"), Against.FULL),
         (reply(554, "5.3.0 system not configured"), None),
         (reply(450, "4.1.1 user unknown"), None),
         (unreachable("mx: 550 5.1.1 user unknown here", 550, permanent=True), None),

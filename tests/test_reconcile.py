@@ -232,13 +232,13 @@ def test_doubtful_no_more(sent: Sent, answer: Callable[[Sent, str], str]) -> Non
 
 
 def test_what_is_no_answer(sent: Sent) -> None:
-    """A notice in a form that nobody knows comes to the return path too, and proves nothing;
-    nor does a person's mail from another address."""
+    """A notice in a form that nobody knows comes to the return path too, and proves nothing: it
+    is kept until the form is known; nor does a person's mail from another address."""
     unknown = head(sent, DOUBTFUL, "robot@mx.example", "About your message")
     unknown += "\nWe could not find a place for it.\n"
     counts = sent.take_in(unknown, reply(sent, DOUBTFUL, "friend@other.example"))["counts"]
 
-    assert counts == {"other": 2}
+    assert counts == {"unmatched": 1, "other": 1}
     assert sent.disposition(DOUBTFUL) == "doubtful"
 
 

@@ -102,6 +102,19 @@ def test_places(by, notice):
     assert (tied(notice).by, tied(notice).proven) == (by, SENT)
 
 
+@pytest.mark.parametrize(
+    "head", ["Subject:", "Subject: Re: News\nAuto-Submitted: auto-replied"]
+)
+def test_a_mail_to_the_address_to_leave_is_a_wish(head):
+    """RFC 2369 §3.2: whatever it says, by whatever program; but a bounce stays one."""
+    mail = f"From: anna@example.net\nTo: leave+{LINK}@shop.example\n{head}\n\n\n"
+
+    assert tie.read(mail.encode()).notice.kind is Kind.UNSUBSCRIBE
+    assert (
+        tie.read(mail.replace(f"+{LINK}", "").encode()).notice.kind is not Kind.UNSUBSCRIBE
+    )
+
+
 @pytest.mark.parametrize("made_with", [KEYRING, OLD])
 def test_every_key_of_ours(made_with):
     """What an older key has made is ours as well: in a tag, and in a Message-ID without a

@@ -23,7 +23,10 @@ _DATA: dict[str, Any] = tomllib.loads(
 )
 _FLAGS = re.IGNORECASE | re.VERBOSE | re.MULTILINE
 FIRST_LINES = 10
+FIRST_CHARACTERS = 600
 MAX_OWN_WORDS = 4000
+MAX_ALONE = 400  # of a subject, and of a mail that is a word and courtesies
+_POINTS = " \t\n\r\xa0.,;:!?*_-\"'()[]。！"
 
 _QUOTED = re.compile(
     r"^(?:[ \t]*>|On\b.{5,200}\bwrote:|Am\b.{5,200}\bschrieb\b|Le\b.{5,200}\ba [ée]crit"
@@ -36,12 +39,18 @@ _ANSWERS = {"in-reply-to", "references"}
 _LISTS = ("list-id", "list-unsubscribe", "list-post")
 
 
-# "Re:" and its like in front of a subject; a greeting and "please" in front of a wish.
+# "Re:" and its like in front of a subject.
 _PREFIX = r"^(?:(?:re|aw|antw?|sv|fwd?|vs):[ ]*)*\W{0,3}"
-_GREETING = r"""
-^\W{0,6}(?:(?:hi|hello|hallo|dear|bonjour|hola)\b[^\n]{0,40}\n+\W{0,4})?
-(?:please[ ]|pls[ ]|kindly[ ]|i[ ](?:want|wish|would[ ]like)[ ]to[ ](?:be[ ])?
-  |can[ ]you[ ](?:please[ ])?|bitte[ ]|merci[ ]de[ ](?:me[ ])?|por[ ]favor[ ])?"""
+# What is said out of courtesy, in a line of its own or before a comma, and by the device.
+_COURTESY = re.compile(
+    r"""^\W{0,6}(?:
+    (?:hi|hey|hello|hallo|moin|dear|good|guten|liebe|lieber|sehr|bonjour|bonsoir|hola|buenos|ciao
+      |salve|ol[áa]|hej|dzie[ńn]|thanks?|no)\b[^\n,!.;]{0,40}(?:[,!;]|$|\ but\b)
+    |(?:many\ )?(?:thanks?|thx|cheers|regards|danke|merci|gracias|grazie|obrigado|best|kind|mit
+      |viele|cordialement)\b[^\n]{0,40}$
+    |(?:sent|gesendet|envoy[ée]|inviato|enviado)\ [^\n]{0,60}$)""",
+    _FLAGS,
+)
 
 
 def _pattern(section: str, name: str, start: str = "") -> re.Pattern[str]:
@@ -62,8 +71,12 @@ _CHALLENGE_FIELDS = _signals("challenge", "fields")
 _CHALLENGE_SENDER = _pattern("challenge", "sender")
 _CHALLENGE_SUBJECT = _pattern("challenge", "subject")
 _CHALLENGE_WORDS = _pattern("challenge", "words")
-_LEAVE_SUBJECT = _pattern("unsubscribe", "subject", _PREFIX)
-_LEAVE_WORDS = _pattern("unsubscribe", "words", _GREETING)
+_LEAVE_SUBJECT = _pattern("unsubscribe", "subject")
+_LEAVE_ALONE = _pattern("unsubscribe", "alone")
+_LEAVE_WORDS = _pattern("unsubscribe", "words", "(?<![a-z])")
+_ANSWER = re.compile(_PREFIX, _FLAGS)
+# Who says that a message did not arrive never answers for the recipient.
+_DAEMON = re.compile(r"(?:mailer[-_]?daemon|post_?master)@", re.IGNORECASE)
 
 
 def titled(message: Message) -> Notice | None:
@@ -72,7 +85,7 @@ def titled(message: Message) -> Notice | None:
     That is asked before anybody looks for a bounce: "this account is disabled" may stand in
     the answer of an account that is not.
     """
-    if _from_list(message) or not _SUBJECT.search(message.subject):
+    if _cannot_answer(message) or not _SUBJECT.search(message.subject):
         return None
     if sign := _matching(message, _DEFINITE):
         return _answer(message, f"subject and {sign}")
@@ -83,7 +96,7 @@ def titled(message: Message) -> Notice | None:
 
 def read(message: Message) -> Notice | None:
     """Read an automatic answer: the field or the words it is known by are its rule."""
-    if _from_list(message):
+    if _cannot_answer(message):
         return None
     field = _matching(message, _DEFINITE)
     if field:
@@ -114,6 +127,13 @@ def _supporting(message: Message) -> list[str]:
     return found
 
 
+def _cannot_answer(message: Message) -> bool:
+    """A list, or who reports on deliveries, in whatever form: proves no mailbox."""
+    kind = message.head.value("content-type").lower()
+    report = "multipart/report" in kind and "delivery-status" in kind
+    return report or bool(_DAEMON.match(message.author)) or _from_list(message)
+
+
 def _from_list(message: Message) -> bool:
     return any(message.head.value(name) for name in _LISTS)
 
@@ -135,16 +155,28 @@ def challenge(message: Message) -> Notice | None:
 
 
 def unsubscribe(message: Message) -> Notice | None:
-    """Read a wish to leave, in the subject or at the beginning of what a person wrote."""
+    """Read a wish to leave, in the subject or in the first lines that a person wrote."""
     if _from_list(message):
         return None
-    if _LEAVE_SUBJECT.search(message.subject):
+    subject = _ANSWER.sub("", message.subject[:MAX_ALONE], count=1).strip()
+    bare = _LEAVE_ALONE.fullmatch(subject.strip(_POINTS)) and not _plain(own_words(message))
+    if bare or _LEAVE_SUBJECT.fullmatch(subject):
         return Notice(Kind.UNSUBSCRIBE, rule="subject")
     return Notice(Kind.UNSUBSCRIBE, rule="words") if _asks_to_leave(message) else None
 
 
 def _asks_to_leave(message: Message) -> bool:
-    return _LEAVE_WORDS.match(own_words(message).lstrip()) is not None
+    words = own_words(message)
+    if _LEAVE_ALONE.fullmatch(_plain(words)):
+        return True
+    first = words.lstrip()[:FIRST_CHARACTERS].split("\n")[:FIRST_LINES]
+    return _LEAVE_WORDS.search("\n".join(first)) is not None
+
+
+def _plain(words: str) -> str:
+    """The first thing somebody says, without courtesies and points."""
+    said = _COURTESY.sub("", words[:MAX_ALONE]).strip(_POINTS)
+    return said.split("\n")[0].strip(_POINTS)
 
 
 def own_words(message: Message) -> str:

@@ -68,6 +68,12 @@ def _by_machine(message: Message) -> bool:
     return message.null_path or SIGNS.sender.search(message.sender) is not None
 
 
+def _own_path(message: Message) -> bool:
+    """Whether it came from the author's own mailbox, as what a person writes does."""
+    path = message.head.value("return-path").strip().strip("<>").lower()
+    return bool(path) and path == message.author.lower()
+
+
 def _is_bounce(message: Message, form: Form | None) -> bool:
     if message.head.value("x-failed-recipients"):
         return True
@@ -76,6 +82,8 @@ def _is_bounce(message: Message, form: Form | None) -> bool:
     if form is not None and form.alone:
         return True
     machine = _by_machine(message)
+    if not machine and _own_path(message):
+        return False
     subject = SIGNS.subject.search(message.subject) is not None
     if machine == subject:
         return machine

@@ -122,10 +122,13 @@ class Reading:
         unpacked = _unpacked(handle)
         blocks = _blocks(unpacked, size if unpacked is handle else None)
         first = next(blocks, b"").removeprefix(codecs.BOM_UTF8)
-        if mbox.begins(first):
-            # A pipe may be an MTA's: one message behind a From_ line, and nothing quoted.
-            one = path == STDIN and size is None
-            yield from mbox.parted(chain([first], blocks), str(path), dated=one)
+        if not mbox.begins(first):
+            first = mbox.beginning(first + next(blocks, b""))
+        # A pipe may be an MTA's: one message behind a From_ line, and nothing quoted.
+        one = path == STDIN and size is None
+        if mbox.begins(first) or (not one and mbox.goes_on(first)):
+            cut = not mbox.begins(first)
+            yield from mbox.parted(chain([first], blocks), str(path), dated=one or cut)
         elif first:
             mail = _single(unpacked, path, first)
             if path != STDIN and isinstance(mail, Mail) and not _is_mail(mail.content):

@@ -30,6 +30,7 @@ _QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
 _DATED = re.compile(
     rb"From .{0,320}\w{3}(?: \w{3} [ \d]\d|, [ \d]?\d \w{3} \d{4}) \d\d:\d\d"
 )
+_GOES_ON = re.compile(rb"\n\r?\n" + _DATED.pattern)
 
 
 def append_mbox(path: Path, content: bytes, sender: str, at: float) -> None:
@@ -68,6 +69,17 @@ def _gap(descriptor: int) -> bytes:
 def begins(line: bytes) -> bool:
     """Whether this is the first line of a mailbox."""
     return line.startswith(b"From ") or _is_mmdf(line)
+
+
+def beginning(block: bytes) -> bytes:
+    """The first octets of a file, without the empty lines that stand before a mailbox."""
+    bare = block.lstrip(b"\r\n")
+    return bare if begins(bare) else block
+
+
+def goes_on(block: bytes) -> bool:
+    """Whether a file whose beginning was lost or damaged is a mailbox, by its first octets."""
+    return _GOES_ON.search(block) is not None
 
 
 def parted(

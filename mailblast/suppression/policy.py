@@ -43,6 +43,8 @@ _OURS = frozenset(
 _THEIRS = frozenset(
     {Reason.INVALID_RECIPIENT, Reason.MAILBOX_INACTIVE, Reason.DOMAIN_INVALID}
 )
+# What only words say, whatever status stands beside them.
+_SAID = _THEIRS | {Reason.MAILBOX_FULL}
 _PASSING = frozenset({Reason.EXPIRED, Reason.NETWORK_TEMPORARY, Reason.SYSTEM_ERROR})
 
 # --- What one outcome counts as -------------------------------------------------------------
@@ -59,7 +61,9 @@ def against(outcome: Outcome) -> Against | None:
     if outcome.kind not in _FAILED or reason is None or reason in _OURS:
         return None
     scope = outcome.scope or reason.scope
-    if scope in (Scope.US, Scope.MESSAGE) or _PROTOCOL in outcome.status[1:4]:
+    if scope in (Scope.US, Scope.MESSAGE):
+        return None
+    if _PROTOCOL in outcome.status[1:4] and reason not in _SAID:
         return None
     if reason is Reason.POLICY_AUTH:
         return _barred(outcome) if scope is Scope.RECIPIENT else None

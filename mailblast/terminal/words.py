@@ -83,7 +83,7 @@ CAME_BACK = {
     "relayed": "relayed to where no notices come from; that proves nothing",
     "expanded": "passed on to several others; that proves nothing",
     "weak": "tied by address and time alone; nothing was changed",
-    "unmatched": "tied to no delivery; nothing was changed",
+    "unmatched": "tied to no delivery, or in a form not known; nothing was changed",
     "forged": "forged: the tag is none of ours; nothing was changed",
     "expired": "expired: too late to be believed; nothing was changed",
     "replayed": "replayed: other mail had said it; nothing was changed",
