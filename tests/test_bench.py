@@ -172,7 +172,8 @@ def sending(rate):
 
 def measured(postfix, signing=None):
     pair = sending(50.0), sending(300.0)
-    return Measured(pair, pair, sending(25.0), DELAY, postfix, signing, (4_000.0, 8_000.0))
+    older = sending(25.0), sending(25.0)
+    return Measured(pair, pair, older, DELAY, postfix, signing, (4_000.0, 8_000.0))
 
 
 def test_the_last_line_has_six_keys():

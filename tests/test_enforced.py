@@ -227,7 +227,7 @@ def test_nobody_is_answered(tmp_path: Path) -> None:
         before = len(server.commands)
         counts = ok(tmp_path, "bounces", "import", "in", "--json").json["counts"]
 
-        assert {"autoreplied", "challenge", "unsubscribed", "other"} <= counts.keys()
+        assert {"autoreplied", "challenge", "unsubscribed", "unmatched"} <= counts.keys()
         assert len(server.commands) == before
         assert server.sessions == 1
 

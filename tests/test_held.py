@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,9 @@ from commands import PROGRAM, environment, letter, ok, the_run
 from misbehaving import Connection, Misbehaving, running, say
 
 from mailblast import Request, deliver, prepared
+from mailblast.event import Disposition
 from mailblast.learnt import KIND, Learnt
+from mailblast.ledger import Ledger
 from mailblast.runbook import RunBook
 from mailblast.throttle import Throttle
 
@@ -23,6 +26,7 @@ UNAUTHENTICATED = (
     "550 5.7.26 This mail has been blocked because the sender is unauthenticated"
 )
 SPAM = "550 5.7.1 message looks like spam"
+MEMBERS_ONLY = "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; not permitted"
 UNKNOWN = "550 5.1.1 no such user"
 
 
@@ -236,6 +240,20 @@ def test_authentication_pauses_the_run(tmp_path: Path) -> None:
     assert said in refused.err
     assert "--resume-paused" in refused.err
     assert the_run(tmp_path)["dispositions"].keys() == {"accepted", "refused"}
+
+
+def test_rules_of_recipients_pause_nothing(tmp_path: Path) -> None:
+    """A group that takes mail of its members only refuses one of us, and not our domain: in the
+    process that hears it, and in one that takes the run over."""
+    with running({"RCPT": by_domain({"groups.example": MEMBERS_ONLY})}) as server:
+        letter(tmp_path, rows("groups.example"), delivery=relay(server.port, connections=2))
+        ok(tmp_path, "send", "letter", "--yes")
+
+    assert the_run(tmp_path)["dispositions"] == {"refused": 6}
+    with closing(Ledger(tmp_path / ".mailblast")) as ledger:
+        (run,) = ledger.runs.all()
+        found = list(ledger.runs.verdicts(run.number, 0))
+    assert found == [("groups.example", Disposition.REFUSED, None, 6)]
 
 
 def test_a_block_pauses_its_destination_alone(tmp_path: Path) -> None:

@@ -9,15 +9,19 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    and_,
     bindparam,
+    case,
     delete,
+    exists,
     func,
     insert,
+    null,
     select,
     update,
 )
 
-from mailblast.event import Disposition
+from mailblast.event import Against, Disposition
 from mailblast.ledger.database import Database
 from mailblast.ledger.tables import deliveries, domains, events, runs
 from mailblast.reason import Reason
@@ -164,10 +168,19 @@ class Runs:
         self, number: int, since: float
     ) -> Iterator[tuple[str, Disposition, Reason | None, int]]:
         """What became of the deliveries settled since then: destination, disposition, reason,
-        and how many."""
+        and how many.  What a recipient's own rules refuse has no reason here: it is no fault
+        of ours."""
         with self._database.reading() as connection:
             placed = _placed(connection)
-        columns = (deliveries.c.domain, deliveries.c.disposition, deliveries.c.reason)
+        barred = exists().where(
+            events.c.delivery == deliveries.c.id,
+            events.c.against.in_((Against.RESTRICTED, Against.POLICY)),
+        )
+        ours = case(
+            (and_(deliveries.c.reason == Reason.POLICY_AUTH, barred), null()),
+            else_=deliveries.c.reason,
+        )
+        columns = (deliveries.c.domain, deliveries.c.disposition, ours)
         settled = deliveries.c.settled >= since
         for (domain, became, reason), many in self._counted(
             number, *columns, where=(settled,)

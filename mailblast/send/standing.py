@@ -22,6 +22,7 @@ from mailblast.event import EventKind
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Ledger, Pause, Run
 from mailblast.provider import Destinations
+from mailblast.reason import Reason, Scope
 from mailblast.runbook import RunBook
 from mailblast.schedule import Heard, Schedule
 from mailblast.send.book import Ready
@@ -153,8 +154,11 @@ class Standing:
         """A delivery came to its outcome, with or without a word from the destination."""
         if run.kind == "sample":
             return  # counted nowhere
+        reason = outcome.reason
+        if reason is Reason.POLICY_AUTH and outcome.scope is not Scope.US:
+            reason = None  # the recipient's own rules, or the message: we are known as who we are
         trip = self._breaker.happened(
-            destination, due.delivery, outcome.kind, outcome.reason, stop=outcome.pause
+            destination, due.delivery, outcome.kind, reason, stop=outcome.pause
         )
         if trip is not None:
             self.pause(run, trip)
