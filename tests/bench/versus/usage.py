@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-# Seconds from one look at its memory to the next; each holds up whoever is looked at.
-PAUSE = 1.0
+PAUSE = 0.25  # seconds from one look at its memory to the next
 
 
 @dataclass(frozen=True, slots=True)
