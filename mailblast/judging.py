@@ -202,14 +202,10 @@ def _words(case: _Case) -> Judged:
     is kept until it is known.
     """
     sent, text = case.tie.sent, _by(case.notice)
-    if (
-        case.tie.proven
-        and case.tie.by is By.RETURN_PATH
-        and not _is_theirs(case.notice.author, case.tie.proven)
-    ):
-        return Judged("unmatched", text)
-    if sent is None or case.tie.fault or not _is_theirs(case.notice.author, sent):
+    if sent is None or case.tie.fault:
         return Judged("other", text)
+    if not _is_theirs(case.notice.author, sent):
+        return Judged("unmatched" if case.tie.by is By.RETURN_PATH else "other", text)
     if case.tie.proven is None:
         return Judged("replied", text)
     return Judged(

@@ -125,9 +125,10 @@ def meaning(code: int, status: str, text: str, provider: str = "") -> Meaning:
     first = next((rule for rule in rules if rule.fits(said, providers)), None)
     found = first.meaning if first else None
     if first is None or first.hint:  # hints come after all other words
-        found = book.coded(said, providers - {""}) or found
-    elif first.vague:
-        found = book.by_status(said) or found
+        theirs = book.coded(said, providers - {""})
+        if first is not None and first.vague:
+            theirs = theirs or book.by_status(said)
+        found = theirs or found
     if found is not None and not found.generic:
         return found
     plain = book.coded(said, ("",)) or book.by_class(said)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from mailblast.bounce.forms import across_lines
+from mailblast.bounce.forms import SIGNS, across_lines
 from mailblast.bounce.message import Message
 from mailblast.bounce.notice import Kind, Notice
 
@@ -26,6 +26,7 @@ FIRST_LINES = 10
 FIRST_CHARACTERS = 600
 MAX_OWN_WORDS = 4000
 MAX_ALONE = 400  # of a subject, and of a mail that is a word and courtesies
+MOST_NAMES = 4  # words below a wish that are taken for a signature
 _POINTS = " \t\n\r\xa0.,;:!?*_-\"'()[]。！"
 
 _QUOTED = re.compile(
@@ -75,8 +76,6 @@ _LEAVE_SUBJECT = _pattern("unsubscribe", "subject")
 _LEAVE_ALONE = _pattern("unsubscribe", "alone")
 _LEAVE_WORDS = _pattern("unsubscribe", "words", "(?<![a-z])")
 _ANSWER = re.compile(_PREFIX, _FLAGS)
-# Who says that a message did not arrive never answers for the recipient.
-_DAEMON = re.compile(r"(?:mailer[-_]?daemon|post_?master)@", re.IGNORECASE)
 
 
 def titled(message: Message) -> Notice | None:
@@ -128,10 +127,9 @@ def _supporting(message: Message) -> list[str]:
 
 
 def _cannot_answer(message: Message) -> bool:
-    """A list, or who reports on deliveries, in whatever form: proves no mailbox."""
-    kind = message.head.value("content-type").lower()
-    report = "multipart/report" in kind and "delivery-status" in kind
-    return report or bool(_DAEMON.match(message.author)) or _from_list(message)
+    """A list; or who reports on deliveries, in whatever form, and never for the recipient."""
+    report = message.head.parameter("report-type").lower() == "delivery-status"
+    return report or bool(SIGNS.postmaster.match(message.author)) or _from_list(message)
 
 
 def _from_list(message: Message) -> bool:
@@ -159,24 +157,31 @@ def unsubscribe(message: Message) -> Notice | None:
     if _from_list(message):
         return None
     subject = _ANSWER.sub("", message.subject[:MAX_ALONE], count=1).strip()
-    bare = _LEAVE_ALONE.fullmatch(subject.strip(_POINTS)) and not _plain(own_words(message))
-    if bare or _LEAVE_SUBJECT.fullmatch(subject):
+    alone = _LEAVE_ALONE.fullmatch(subject.strip(_POINTS))
+    if _LEAVE_SUBJECT.fullmatch(subject) or (alone and _signed(_said(own_words(message)))):
         return Notice(Kind.UNSUBSCRIBE, rule="subject")
     return Notice(Kind.UNSUBSCRIBE, rule="words") if _asks_to_leave(message) else None
 
 
 def _asks_to_leave(message: Message) -> bool:
-    words = own_words(message)
-    if _LEAVE_ALONE.fullmatch(_plain(words)):
+    words = own_words(message).lstrip()
+    said = _said(words)
+    if said and _LEAVE_ALONE.fullmatch(said[0]) and _signed(said[1:]):
         return True
-    first = words.lstrip()[:FIRST_CHARACTERS].split("\n")[:FIRST_LINES]
+    first = words[:FIRST_CHARACTERS].split("\n")[:FIRST_LINES]
     return _LEAVE_WORDS.search("\n".join(first)) is not None
 
 
-def _plain(words: str) -> str:
-    """The first thing somebody says, without courtesies and points."""
-    said = _COURTESY.sub("", words[:MAX_ALONE]).strip(_POINTS)
-    return said.split("\n")[0].strip(_POINTS)
+def _said(words: str) -> list[str]:
+    """The lines of a mail without courtesies and points."""
+    lines = _COURTESY.sub("", words[:MAX_ALONE]).split("\n")
+    return [bare for line in lines if (bare := line.strip(_POINTS))]
+
+
+def _signed(lines: Sequence[str]) -> bool:
+    """Whether nothing but a name stands there."""
+    words = " ".join(lines).split()
+    return len(words) <= MOST_NAMES and all(word[0].isupper() for word in words)
 
 
 def own_words(message: Message) -> str:

@@ -8,9 +8,12 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
+# Points of Chinese and Japanese, between which an address stands without a blank.
+_WIDE = "（）【】「」《》“”，。；："
 ADDRESS = (
-    r"(?:\"[^\"\n]{1,64}\"|[^\s<>()\[\]\\,;:\"'@|=/`*（）【】「」《》“”，。；：]"
-    r"[^\s<>()\[\]\\,;:\"@|`*（）【】「」《》“”，。；：]{0,120})@(?:[\w#][\w.#-]{0,253}[\w]|\[[\d.:]{3,45}\])"
+    rf"(?:\"[^\"\n]{{1,64}}\"|[^\s<>()\[\]\\,;:\"'@|=/`*{_WIDE}]"
+    rf"[^\s<>()\[\]\\,;:\"@|`*{_WIDE}]{{0,120}})"
+    r"@(?:[\w#][\w.#-]{0,253}[\w]|\[[\d.:]{3,45}\])"
 )
 MAX_PASSAGE = 2000
 MAX_PASSAGES = 1000

@@ -71,7 +71,8 @@ def _by_machine(message: Message) -> bool:
 def _own_path(message: Message) -> bool:
     """Whether it came from the author's own mailbox, as what a person writes does."""
     path = message.head.value("return-path").strip().strip("<>").lower()
-    return bool(path) and path == message.author.lower()
+    service = SIGNS.bystander.match(path) is not None
+    return path == message.author.lower() != "" and not service
 
 
 def _is_bounce(message: Message, form: Form | None) -> bool:

@@ -30,7 +30,7 @@ def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
     if provider and provider not in providers():
         known = ", ".join(sorted(providers()))
         raise UserError(f"{provider}: no provider with rules of its own", f"known: {known}")
-    said = _said(" ".join(reply))
+    said = _said(" ".join(reply), provider)
     found = meaning(said.code, said.status, said.text, provider)
     for_good = permanent(said.code, said.status)
     # What follows depends on the class of the code.
@@ -57,11 +57,11 @@ def explain(reply: tuple[str, ...], provider: str, as_json: bool) -> None:
     )
 
 
-def _said(text: str) -> Reply:
+def _said(text: str, provider: str) -> Reply:
     """The refusal in a text; words alone, with code 0, if a rule knows them."""
     found = quoted(text)
     if isinstance(found, Reply):
         return found
-    if not meaning(0, "", text).rule:
+    if not meaning(0, "", text, provider).rule:
         raise UserError(str(found), EXAMPLE)
     return Reply(0, printable(text), status(text))

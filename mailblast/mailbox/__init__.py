@@ -124,11 +124,12 @@ class Reading:
         first = next(blocks, b"").removeprefix(codecs.BOM_UTF8)
         if not mbox.begins(first):
             first = mbox.beginning(first + next(blocks, b""))
+        whole = mbox.begins(first)
         # A pipe may be an MTA's: one message behind a From_ line, and nothing quoted.
         one = path == STDIN and size is None
-        if mbox.begins(first) or (not one and mbox.goes_on(first)):
-            cut = not mbox.begins(first)
-            yield from mbox.parted(chain([first], blocks), str(path), dated=one or cut)
+        if whole or (not one and mbox.goes_on(first)):
+            dated = one or not whole
+            yield from mbox.parted(chain([first], blocks), str(path), dated=dated)
         elif first:
             mail = _single(unpacked, path, first)
             if path != STDIN and isinstance(mail, Mail) and not _is_mail(mail.content):

@@ -155,8 +155,8 @@ class Standing:
         if run.kind == "sample":
             return  # counted nowhere
         reason = outcome.reason
-        if reason is Reason.POLICY_AUTH and outcome.scope is not Scope.US:
-            reason = None  # the recipient's own rules, or the message: we are known as who we are
+        if reason is Reason.POLICY_AUTH and outcome.scope is Scope.RECIPIENT:
+            reason = None  # a rule of the recipient's own: no fault of our authentication
         trip = self._breaker.happened(
             destination, due.delivery, outcome.kind, reason, stop=outcome.pause
         )
