@@ -131,6 +131,10 @@ class Schedule(Generic[Item]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
+    def turn(self, destination: str, now: float) -> float:
+        """When an item that `next` gave out may be offered, on a line that is open `now`."""
+        return self._lanes[destination].throttle.turn(now)
+
     def done(self, destination: str) -> None:
         """An item of this destination is settled."""
         lane = self._lanes[destination]

@@ -6,7 +6,8 @@ The limits are exact for the whole process: how many messages are on their way a
 (`connections`), how long it is from one to the next (the rate), how many go in a calendar day
 (the cap).  The gap is counted from the last message that really went, not from its place in
 an ideal timetable: after a pause nothing is caught up, so no window of time ever sees more
-than the rate allows.
+than the rate allows.  It is kept twice: when a message begins, which may take a connection
+that has yet to be opened, and when it is offered (`turn`).
 
 Below `connections` the window finds the pace of the receiver by itself: Postfix's concurrency
 feedback (README_FILES/SCHEDULER_README, qmgr/qmgr_queue.c).  Each answer adds 1/window, so
@@ -80,6 +81,7 @@ class Throttle:
         "_rest",
         "_success",
         "_today",
+        "_turn",
         "in_flight",
         "limits",
         "until",
@@ -96,7 +98,7 @@ class Throttle:
         self._proven = True  # whether anything was answered well since then
         self._success = self._failure = 0.0
         self._gap = limits.rate.gap
-        self._last = -math.inf
+        self._last = self._turn = -math.inf
         self._today = today
         self._ends = math.inf
         self._left = math.inf
@@ -126,6 +128,16 @@ class Throttle:
         if now >= self._ends:
             self._next_day(now)
         self._left -= 1
+
+    def turn(self, now: float) -> float:
+        """When a message that has begun may be offered, which uses the turn up.
+
+        Connections open at different speeds: those that began apart would reach the receiver
+        together.
+        """
+        at = max(now, self._turn)
+        self._turn = at + self._gap
+        return at
 
     def end(self) -> None:
         """One message is settled, however."""
@@ -225,7 +237,7 @@ class Throttle:
 
     def forgettable(self, now: float) -> bool:
         """Whether a new throttle would be as good as this one."""
-        busy = self.in_flight or self._last + self._gap > now
+        busy = self.in_flight or max(self._last + self._gap, self._turn) > now
         return not (busy or self.troubled or self._ends < math.inf)
 
 

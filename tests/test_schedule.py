@@ -111,6 +111,25 @@ def test_limits_hold_and_all_go_out(limits, items, seconds, seen, prefer):
         assert all(gap >= limits[name].rate.gap - 1e-6 for gap in gaps)
 
 
+@given(LIMITS, st.lists(st.floats(0, 30), min_size=1, max_size=20))
+def test_what_is_offered_keeps_the_rate(limits, opening):
+    """However long it takes each to get a line: never closer than the rate, in no case before
+    the line is there, and never later than for the slowest line."""
+    throttle, now = Throttle(limits, TODAY), 1000.0
+    began = []
+    for _ in opening:
+        now = max(now, throttle.not_before())
+        throttle.begin(now)
+        throttle.end()
+        began.append(now)
+    ready = sorted(at + seconds for at, seconds in zip(began, opening, strict=True))
+    offered = [throttle.turn(at) for at in ready]
+
+    assert all(b - a >= limits.rate.gap - 1e-6 for a, b in pairwise(offered))
+    assert all(turn >= at for turn, at in zip(offered, ready, strict=True))
+    assert offered[-1] <= began[-1] + max(opening) + 1e-6
+
+
 @EVENTS
 @given(LIMITS, st.integers(1, 60), st.integers(0, 15))
 def test_no_day_sees_more_than_its_cap(limits, count, used):

@@ -9,9 +9,10 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -170,12 +171,15 @@ class Seen:
 
 
 class Receiver:
-    """A server that accepts everything, a little slowly, and keeps the times."""
+    """A server that accepts everything, a little slowly, and keeps the times.
 
-    def __init__(self, pause: float) -> None:
+    Its connections greet after the seconds of `greetings`, in turn.
+    """
+
+    def __init__(self, pause: float, greetings: Sequence[float]) -> None:
         self.seen: defaultdict[str, Seen] = defaultdict(Seen)
         self.most_connections = self._connections = self._number = 0
-        self._pause = pause
+        self._pause, self._greetings = pause, greetings
         self.port = 0
 
     async def serve(
@@ -187,6 +191,7 @@ class Receiver:
         self._connections += 1
         self.most_connections = max(self.most_connections, self._connections)
         try:
+            await asyncio.sleep(self._greetings[number % len(self._greetings)])
             writer.write(b"220 receiver.example ESMTP\r\n")
             while line := await reader.readline():
                 word = line[:4].upper()
@@ -216,9 +221,11 @@ class Receiver:
 
 
 @contextmanager
-def receiving(pause: float = 0.0) -> Iterator[Receiver]:
+def receiving(
+    pause: float = 0.0, greetings: Sequence[float] = (0.0,)
+) -> Iterator[Receiver]:
     """A receiver in a thread, with a loop of its own."""
-    receiver, loop = Receiver(pause), asyncio.new_event_loop()
+    receiver, loop = Receiver(pause, greetings), asyncio.new_event_loop()
     ready = threading.Event()
 
     async def begin() -> asyncio.Server:
@@ -287,6 +294,18 @@ def test_rates_hold(tmp_path: Path) -> None:
         assert times[-1] - times[0] < 1.25 * (len(times) - 1) / rate + 0.5
     free = sorted(seen["free.example"].mails)
     assert free[-1] - free[0] < 2.0
+
+
+def test_a_rate_holds_where_connections_open_at_different_speeds(tmp_path: Path) -> None:
+    """What began apart does not arrive together because one connection was slow to greet."""
+    rows = "".join(f"u{n}@slow.example,N\n" for n in range(9))
+    with receiving(greetings=(0.0, 1.6)) as receiver:
+        letter(tmp_path, rows, delivery=relay(receiver, '[throttle]\nrate = "4/s"\n'))
+        ok(tmp_path, "send", "letter", "--yes")
+        times = sorted(receiver.seen["slow.example"].mails)
+
+    assert len(times) == 9
+    assert min(late - early for early, late in pairwise(times)) > 0.25 - 0.06
 
 
 def test_domains_of_a_provider_share_its_rate(tmp_path: Path) -> None:
