@@ -49,9 +49,6 @@ TRANSITIONS: dict[Disposition, dict[EventKind, Disposition]] = {
 DUE = frozenset({_D.QUEUED, _D.DEFERRED})  # what `send` still has to do
 OPEN = DUE | {_D.DOUBTFUL}  # what is not settled
 
-# RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
-BOUNCE_WINDOW = 4 * 86400.0
-
 
 def after(current: Disposition, kind: EventKind) -> Disposition:
     """The disposition of a delivery once `kind` has happened to it."""

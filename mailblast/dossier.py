@@ -13,7 +13,7 @@ from typing import Any
 
 from mailblast import preview
 from mailblast.address import Address, Mailbox, parse
-from mailblast.campaign import Campaign
+from mailblast.campaign import Campaign, load_policy
 from mailblast.campaign.manifest import manifest_as_kept
 from mailblast.check import Facts, Finding, Status, judge
 from mailblast.check.facts import Consent, History, Late, Listed, Messages, Sample
@@ -91,12 +91,13 @@ class Dossier:
 
 def dossier(ledger: Ledger, workspace: Path, run: Run) -> Dossier:
     """The dossier of a run.  Raises UserError for a policy pack that is not there any more."""
+    policy, _ = load_policy(workspace)
     campaign = _kept(ledger, run)
     specimen = _specimen(ledger, workspace, run)
     listed = _listed(ledger, run, campaign)
     opt_outs = tuple(ledger.opt_outs.of(run.number))
     return Dossier(
-        report=account(ledger, run),
+        report=account(ledger, run, policy.bounce_window),
         campaign=campaign,
         book=RunBook(ledger.directory).get("runs", run.run) or {},
         specimen=specimen,

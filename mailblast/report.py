@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mailblast.breaker import OPT_OUTS, leaving
-from mailblast.disposition import BOUNCE_WINDOW, DUE
+from mailblast.campaign.suppression import BOUNCE_WINDOW
+from mailblast.disposition import DUE
 from mailblast.errors import UserError
 from mailblast.event import Disposition, Event, EventKind
 from mailblast.header import aligned
@@ -89,8 +90,8 @@ def _words(counts: dict[Any, int]) -> dict[str, int]:
     return {str(name): count for name, count in counts.items()}
 
 
-def account(ledger: Ledger, run: Run) -> RunReport:
-    """The sums of a run, from the ledger."""
+def account(ledger: Ledger, run: Run, window: float = BOUNCE_WINDOW) -> RunReport:
+    """The sums of a run, from the ledger; `window` is the bounce window in seconds."""
     doubtful = ledger.deliveries.those(run.number, Disposition.DOUBTFUL)
     destinations = ledger.runs.destinations(run.number)
     due = with_due(destinations)
@@ -107,7 +108,7 @@ def account(ledger: Ledger, run: Run) -> RunReport:
         doubtful=tuple(
             one.mailbox for one, _ in zip(doubtful, range(LISTED), strict=False)
         ),
-        open_until=_open_until(ledger, run),
+        open_until=_open_until(ledger, run, window),
         paused=tuple(
             one for one in ledger.pauses.standing(run.number) if one.destination in whom
         ),
@@ -183,15 +184,15 @@ def held(
     )
 
 
-def _open_until(ledger: Ledger, run: Run) -> float | None:
+def _open_until(ledger: Ledger, run: Run, window: float) -> float | None:
     last = ledger.deliveries.last_accepted(run.number)
-    return None if last is None else last + BOUNCE_WINDOW
+    return None if last is None else last + window
 
 
-def close_windows(ledger: Ledger, now: float) -> int:
+def close_windows(ledger: Ledger, now: float, window: float = BOUNCE_WINDOW) -> int:
     """Turn `accepted` into `delivered` where the bounce window has closed; says how many."""
     closed = 0
-    while batch := ledger.deliveries.accepted_before(now - BOUNCE_WINDOW, most=1000):
+    while batch := ledger.deliveries.accepted_before(now - window, most=1000):
         ledger.deliveries.record([Event(one, EventKind.DELIVERED, now) for one in batch])
         closed += len(batch)
     return closed

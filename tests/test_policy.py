@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailblast.campaign import Policy, Tolerance
-from mailblast.disposition import BOUNCE_WINDOW, Outcome, judge, unreachable, unroutable
+from mailblast.campaign.suppression import BOUNCE_WINDOW
+from mailblast.disposition import Outcome, judge, unreachable, unroutable
 from mailblast.event import Against, Event, EventKind
 from mailblast.reason import Reason, Scope, read_rules
 from mailblast.smtp.reply import Reply
@@ -139,6 +140,9 @@ def test_what_was_accepted_lately() -> None:
     pasts = outcomes(history("550@0 550@1 taken@2"))
     assert verdict(pasts, Policy(), START + 2 * DAY + BOUNCE_WINDOW)
     assert not verdict(pasts, Policy(), START + 2 * DAY + BOUNCE_WINDOW + 1)
+    assert verdict(
+        pasts, Policy(bounce_window=9 * DAY), START + 2 * DAY + BOUNCE_WINDOW + 1
+    )
 
 
 def test_the_last_event_decides() -> None:
@@ -147,9 +151,10 @@ def test_the_last_event_decides() -> None:
     given_back = history("full-bounce@1")
     after_all = Recorded(9, "run-1", Event(1, EventKind.DELIVERED, START + 2 * DAY))
     (past,) = outcomes([*given_back, after_all])
-    assert past.works(START)
+    assert past.works(START, BOUNCE_WINDOW)
     (past,) = outcomes([*given_back, after_all, given_back[-1]])
-    assert (past.works(START), past.against, past.sent) == (False, "full", START + DAY)
+    assert not past.works(START, BOUNCE_WINDOW)
+    assert (past.against, past.sent) == ("full", START + DAY)
 
     told = history("taken@0 taken@1")
     late = [

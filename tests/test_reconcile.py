@@ -242,6 +242,21 @@ def test_what_is_no_answer(sent: Sent) -> None:
     assert sent.disposition(DOUBTFUL) == "doubtful"
 
 
+def test_a_longer_window(sent: Sent) -> None:
+    """What was accepted is not delivered before the workspace's own bounce window has closed."""
+    settings = sent.where / "mailblast.toml"
+    before = settings.read_text() if settings.exists() else ""
+    with closing(sqlite3.connect(sent.where / ".mailblast/ledger.db")) as ledger:
+        ledger.execute("UPDATE deliveries SET settled = settled - 5 * 86400")
+        ledger.commit()
+    settings.write_text(f'{before}\n[suppression]\nbounce_window = "9 days"\n')
+    waiting = the_run(sent.where)
+    settings.write_text(before)
+
+    assert waiting["dispositions"] == {"accepted": 6, "doubtful": 1}
+    assert the_run(sent.where)["dispositions"] == {"delivered": 6, "doubtful": 1}
+
+
 def test_a_late_bounce(sent: Sent) -> None:
     """After the window has closed in silence, and after an automatic reply: the last final
     word decides, and all of them stay."""

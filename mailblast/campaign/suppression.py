@@ -11,12 +11,14 @@ stands in mailblast.toml and nowhere else.  What counts as what is in `suppressi
 import re
 from dataclasses import dataclass
 
-from mailblast.campaign.forms import NUMBER, SECONDS, UNITS, Form
+from mailblast.campaign.forms import DURATION, NUMBER, SECONDS, UNITS, Form
 from mailblast.campaign.keys import Key
 from mailblast.errors import Refusal
 
 TABLE = "suppression"
 MOST_COUNT = 100
+# RFC 5321 §4.5.4.1: a server tries for four to five days before it gives a message back.
+BOUNCE_WINDOW = 4 * 86400.0
 MOST_DAYS = 366
 
 _SPELLED = re.compile(rf"(\d{{1,3}})(?:\s+over\s+{NUMBER}\s*([a-z]+))?", re.ASCII)
@@ -43,7 +45,11 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When an address is suppressed, for each thing that may count against it."""
+    """When an address is suppressed, for each thing that may count against it.
+
+    `bounce_window` is for how many seconds a notice may come of what was accepted; in silence
+    it counts as delivered after that.
+    """
 
     nonexistent: Tolerance = Tolerance(1)
     restricted: Tolerance = Tolerance(1)
@@ -51,6 +57,7 @@ class Policy:
     policy: Tolerance = Tolerance(3)
     full: Tolerance = Tolerance(3, 30 * 86400.0)
     soft: Tolerance = Tolerance(5, 14 * 86400.0)
+    bounce_window: float = BOUNCE_WINDOW
 
 
 def _read(value: object) -> Tolerance | None:
@@ -123,5 +130,13 @@ KEYS = (
         LENIENT,
         "Any other failure of theirs that may pass, after all attempts.",
         "5 over 14 days",
+    ),
+    Key(
+        TABLE,
+        "bounce_window",
+        DURATION,
+        "For how long a bounce may come of what was accepted; in silence it counts as "
+        "`delivered` after that.",
+        "4 days",
     ),
 )

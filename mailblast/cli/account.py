@@ -8,6 +8,7 @@ import click
 
 from mailblast import optout
 from mailblast import report as reports
+from mailblast.campaign import load_policy
 from mailblast.cli import past
 from mailblast.cli.base import address_of, json_option, opened, put_json, rehearsal_option
 from mailblast.disposition import DUE
@@ -59,10 +60,10 @@ def report(
     if compliance:
         _dossier(screen, run, output, rehearsal=rehearsal, as_json=as_json)
         return
-    with opened(Path(), rehearsal=rehearsal) as (_, ledger):
-        reports.close_windows(ledger, time.time())
+    with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
+        window = _close_windows(workspace, ledger)
         runs = ledger.runs.all() if every else reports.chosen(ledger, run)
-        found = [reports.account(ledger, one) for one in runs]
+        found = [reports.account(ledger, one, window) for one in runs]
         if export:
             count = reports.export_rejected(ledger, runs[-1], export)
             screen.say(f"wrote {counted(count, 'row')} to {export}")
@@ -73,6 +74,13 @@ def report(
                 screen.report(one, rehearsal=rehearsal)
 
 
+def _close_windows(workspace: Path, ledger: Ledger) -> float:
+    """Close the bounce windows that are over; says how long one is, in seconds."""
+    policy, _ = load_policy(workspace)
+    reports.close_windows(ledger, time.time(), policy.bounce_window)
+    return policy.bounce_window
+
+
 def _dossier(
     screen: Screen, run: str | None, output: Path | None, *, rehearsal: bool, as_json: bool
 ) -> None:
@@ -81,7 +89,7 @@ def _dossier(
     from mailblast.terminal.dossier import MOST, lines
 
     with opened(Path(), rehearsal=rehearsal) as (workspace, ledger):
-        reports.close_windows(ledger, time.time())
+        _close_windows(workspace, ledger)
         found = dossier(ledger, workspace, reports.chosen(ledger, run)[0])
     if output:
         with new_file(output, "utf-8") as file:

@@ -14,6 +14,7 @@ from mailblast.cli.base import CampaignPath, address_of, json_option, opened, pu
 from mailblast.errors import MailblastError, Refusal, Refused
 from mailblast.event import Disposition
 from mailblast.keys import keyring
+from mailblast.ledger import Run
 from mailblast.mailbox import read as read_mailbox
 from mailblast.preflight.packs import rule
 from mailblast.quantity import counted
@@ -188,18 +189,22 @@ def _send_all_due(screen: Screen, options: dict[str, Any], *, as_json: bool) -> 
     return min(filter(None, statuses), default=0)
 
 
+def _account(plan: Plan, run: Run) -> RunReport:
+    return reports.account(plan.ledger, run, plan.campaign.suppression.bounce_window)
+
+
 def _send_one(screen: Screen, request: Request, options: dict[str, Any]) -> _Sent:
     """Prepare, ask, send."""
     with prepared(request, screen.told) as plan:
         outcome = _send(screen, plan, options)
         if outcome is None:
-            report = reports.account(plan.ledger, plan.run)
+            report = _account(plan, plan.run)
             return _Sent(_unsent(plan, dry_run=options["dry_run"]), report)
         if plan.rehearsal:
             _come_back(screen, plan, outcome)
         error = outcome.error
         status = error.exit_status if error else 0 if outcome.settled else 3
-        report = reports.account(plan.ledger, outcome.run)
+        report = _account(plan, outcome.run)
         return _Sent(status, report, error, outcome.interrupted)
 
 
@@ -248,4 +253,4 @@ def _come_back(screen: Screen, plan: Plan, outcome: Outcome) -> None:
         reconcile.take_in(read_mailbox(inbox), time.time)
         screen.came_back(reconcile.counts, reconcile.kinds, reconcile.tied)
     screen.say("This was a rehearsal: nothing left this machine.", "bold")
-    screen.report(reports.account(plan.ledger, outcome.run), rehearsal=True)
+    screen.report(_account(plan, outcome.run), rehearsal=True)

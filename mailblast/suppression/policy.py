@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from mailblast.campaign.suppression import Policy, Tolerance
 from mailblast.disposition import (
-    BOUNCE_WINDOW,
     TRANSITIONS,
     Outcome,
     address_is_dead,
@@ -112,10 +111,10 @@ class Past:
         """What it counts as."""
         return self.last.event.against
 
-    def works(self, now: float) -> bool:
+    def works(self, now: float, window: float) -> bool:
         """Whether it proves that the address takes mail: accepted alone does not, until the
         bounce window has closed."""
-        silent = self.accepted and now - self.sent > BOUNCE_WINDOW
+        silent = self.accepted and now - self.sent > window
         return silent or self.became is Disposition.DELIVERED
 
     @property
@@ -152,15 +151,15 @@ def outcomes(history: Iterable[Recorded], since: float = 0.0) -> list[Past]:
     return sorted(ended, key=lambda past: (past.sent, past.last.id))
 
 
-def failures(pasts: Sequence[Past], now: float) -> list[Past]:
-    """Those in a row at the end of which none was delivered.
+def failures(pasts: Sequence[Past], now: float, window: float) -> list[Past]:
+    """Those in a row at the end of which none was delivered, by a bounce window in seconds.
 
     What was accepted lately may still come back: as the last one it says nothing yet; before
     a later failure it counts as delivered, for a doubt may cost no subscriber.
     """
     found: list[Past] = []
     for past in reversed(pasts):
-        if past.works(now) or (found and past.accepted):
+        if past.works(now, window) or (found and past.accepted):
             break
         if not past.accepted:
             found.append(past)
@@ -209,7 +208,7 @@ def counts(pasts: Sequence[Past], policy: Policy, now: float) -> list[Count]:
 
     `now` is in seconds since 1970.
     """
-    row = failures(pasts, now)
+    row = failures(pasts, now, policy.bounce_window)
     found = []
     for what in _COUNTED:
         # That there is no such address also confirms a refusal without a reason.
