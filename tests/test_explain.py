@@ -29,6 +29,14 @@ KEYS = [
             ["blocked-reputation, for good; it concerns us", "the fault is ours",
              "nobody is suppressed"],
         ),
+        (
+            "550 5.7.1 Denied",
+            ["policy-auth, for good; it concerns us", "pauses the run when three recipients"],
+        ),
+        (
+            "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; not permitted",
+            ["policy-auth, for good; it concerns this recipient", "counts against the address"],
+        ),
         ("554 what", ["other, for good; it concerns this destination", "rule: none fits"]),
     ],
 )  # fmt: skip

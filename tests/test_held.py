@@ -15,10 +15,12 @@ from commands import PROGRAM, environment, letter, ok, the_run
 from misbehaving import Connection, Misbehaving, running, say
 
 from mailblast import Request, deliver, prepared
+from mailblast.breaker import Fault
 from mailblast.event import Disposition
 from mailblast.learnt import KIND, Learnt
-from mailblast.ledger import Ledger
+from mailblast.ledger import Ledger, Pause
 from mailblast.runbook import RunBook
+from mailblast.terminal.words import paused
 from mailblast.throttle import Throttle
 
 SLOWER = "421 4.7.0 too many messages from you, slow down"
@@ -240,6 +242,14 @@ def test_authentication_pauses_the_run(tmp_path: Path) -> None:
     assert said in refused.err
     assert "--resume-paused" in refused.err
     assert the_run(tmp_path)["dispositions"].keys() == {"accepted", "refused"}
+
+
+def test_who_may_be_suppressed_is_not_denied() -> None:
+    """Hard bounces and complaints are of people, some of whom are suppressed for them."""
+    for fault in Fault:
+        told = paused(Pause(1, "", fault, "why", 0.0), "letter")
+        said = "Nobody was suppressed" in told
+        assert said is (fault not in (Fault.HARD_BOUNCES, Fault.COMPLAINTS))
 
 
 def test_rules_of_recipients_pause_nothing(tmp_path: Path) -> None:

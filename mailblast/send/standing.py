@@ -22,10 +22,11 @@ from mailblast.event import EventKind
 from mailblast.learnt import KIND, Learnt
 from mailblast.ledger import Ledger, Pause, Run
 from mailblast.provider import Destinations
-from mailblast.reason import Reason, Scope
+from mailblast.reason import Reason
 from mailblast.runbook import RunBook
 from mailblast.schedule import Heard, Schedule
 from mailblast.send.book import Ready
+from mailblast.suppression.policy import doubts_us
 from mailblast.throttle import LONGEST_REST, Pace
 from mailblast.warned import keep_warnings
 
@@ -154,9 +155,9 @@ class Standing:
         """A delivery came to its outcome, with or without a word from the destination."""
         if run.kind == "sample":
             return  # counted nowhere
-        reason = outcome.reason
-        if reason is Reason.POLICY_AUTH and outcome.scope is Scope.RECIPIENT:
-            reason = None  # a rule of the recipient's own: no fault of our authentication
+        # A rule of the recipient's own is no fault of our authentication.
+        theirs = outcome.reason is Reason.POLICY_AUTH and not doubts_us(outcome)
+        reason = None if theirs else outcome.reason
         trip = self._breaker.happened(
             destination, due.delivery, outcome.kind, reason, stop=outcome.pause
         )

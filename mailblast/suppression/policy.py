@@ -278,6 +278,11 @@ def said(event: Event) -> str:
     return text.strip()
 
 
+def doubts_us(outcome: Outcome) -> bool:
+    """Whether it will be the same for everybody: not where a recipient's own rule says it."""
+    return outcome.reason is Reason.POLICY_AUTH and outcome.scope is not Scope.RECIPIENT
+
+
 def consequence(outcome: Outcome) -> str:
     """What mailblast does with a refusal, in one plain sentence."""
     counted = against(outcome)
@@ -289,7 +294,7 @@ def consequence(outcome: Outcome) -> str:
 
 
 def _beyond_this_message(outcome: Outcome, counted: Against | None) -> str:
-    if outcome.pause:
+    if outcome.pause or doubts_us(outcome):
         fault = "the fault is ours" if outcome.scope is Scope.US else "no retry mends it"
         what = "the run" if outcome.reason is Reason.POLICY_AUTH else "the destination"
         return (

@@ -159,6 +159,10 @@ def send_again(campaign: str, *options: str) -> str:
     return " ".join(("mailblast send", named, *options))
 
 
+# Those that these are counted of may be suppressed, each for themselves.
+_OF_PEOPLE = (Fault.HARD_BOUNCES, Fault.COMPLAINTS)
+
+
 def paused(pause: Pause, campaign: str, *, rehearsal: bool = False) -> str:
     """Why something is paused, and what to do.  A rehearsal is not taken up: it begins anew."""
     what = f"{visible(pause.destination)} is paused" if pause.destination else "Paused"
@@ -166,7 +170,7 @@ def paused(pause: Pause, campaign: str, *, rehearsal: bool = False) -> str:
     if rehearsal:
         return f"{why} Of what is sent in truth the same would be paused."
     return (
-        f"{why} Nobody was suppressed for it. "
+        f"{why} {'' if pause.reason in _OF_PEOPLE else 'Nobody was suppressed for it. '}"
         f"{ADVICE[Fault(pause.reason)]} Then: {send_again(campaign, '--resume-paused')}"
     )
 
