@@ -91,6 +91,15 @@ class Destinations:
             return Placed(host, provider, why)
         return Placed(domain, provider, why or "no provider and no mail host is known")
 
+    def place_again(self, domain: str, destination: str) -> Placed:
+        """The destination of a domain that was sent to before, and belonged to `destination`: to
+        a provider, or to its mail host."""
+        if not self._direct or destination == domain:
+            return self.place(domain)
+        if "." in destination:
+            return self.place(domain, [destination])
+        return Placed(destination, destination, "so it was when it was last sent to")
+
     def _provider(self, domain: str, hosts: Sequence[str]) -> tuple[str, str]:
         """The provider of a domain, or "", and how it was found."""
         listed, pattern = self._listed_domain(domain)

@@ -1,11 +1,13 @@
 """`mailblast destinations`: what applies, what was learnt, and which rule won."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from commands import SANDBOX, letter, ok, run
 
 from mailblast.learnt import KIND, Learnt
+from mailblast.ledger import Ledger
 from mailblast.runbook import RunBook
 
 TENANT = "example-org.mail.protection.outlook.com"
@@ -91,6 +93,22 @@ def test_what_was_learnt_is_shown(tmp_path: Path) -> None:
     assert "Learnt: 1 at a time" in ok(tmp_path, "destinations", "explain", "gmail.com").out
     found = ok(tmp_path, "destinations", "letter", "--json").json
     assert [one["name"] for one in found["learnt"]] == ["broken", "google"]
+
+
+def test_where_a_domain_was_found_is_known(tmp_path: Path) -> None:
+    """What the ledger has of an earlier run counts, and --mx more; a look begins no workspace."""
+    alone = ok(tmp_path, "destinations", "explain", "foo.example").out
+    assert list(tmp_path.iterdir()) == []
+    with closing(Ledger(tmp_path / ".mailblast")) as ledger:
+        ledger.deliveries.place({"foo.example": "google", "bar.example": "mx.bar.example"})
+
+    def said(*words: str) -> str:
+        return ok(tmp_path, "destinations", "explain", *words).out.splitlines()[0]
+
+    assert "destination foo.example" in alone
+    assert said("foo.example").startswith("foo.example belongs to the destination google: ")
+    assert "destination mx.bar.example: its mail host is" in said("bar.example")
+    assert "destination mx.foo.example" in said("foo.example", "--mx", "mx.foo.example")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Who is sent to, and how gently: destinations."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -80,11 +81,16 @@ def destinations_explain(
 ) -> None:
     """Which destination DOMAIN belongs to, with which limits, and which rules say so.
 
-    Nothing is looked up: --mx says what the DNS would say.
+    Nothing is looked up: --mx says what the DNS would say.  Without it, a domain that was sent
+    to before is where it was found then.
     """
     table, learnt, paused = _known(campaign)
     domain = _taken(DOMAIN, domain)
-    placed = table.place(domain, [_taken(HOST, host) for host in hosts])
+    if hosts:
+        placed = table.place(domain, [_taken(HOST, host) for host in hosts])
+    else:
+        before = _found_before(find_workspace(campaign or Path()) / STATE, domain)
+        placed = table.place_again(domain, before)
     rulings = table.rulings(placed.destination, placed.provider)
     here = next((one for one in learnt if one.name == placed.destination), None)
     pause = next((one for one in paused if one.destination == placed.destination), None)
@@ -124,11 +130,15 @@ def _known(campaign: Path | None) -> tuple[Destinations, list[Learnt], list[Paus
 def _paused(state: Path) -> list[Pause]:
     if not (state / "ledger.db").exists():
         return []
-    ledger = Ledger(state)
-    try:
+    with closing(Ledger(state)) as ledger:
         return ledger.pauses.standing(None)
-    finally:
-        ledger.close()
+
+
+def _found_before(state: Path, domain: str) -> str:
+    if not (state / "ledger.db").exists():
+        return domain
+    with closing(Ledger(state)) as ledger:
+        return ledger.deliveries.destination_of(domain)
 
 
 def _taken(form: Form, text: str) -> str:

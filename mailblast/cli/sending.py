@@ -80,8 +80,8 @@ class _Duration(click.ParamType[float]):
     "--wait",
     type=_Duration(),
     default=600.0,
-    help='How long to wait for what is due later, as "2 h"; 0 for not at all. '
-    "Default: 10 min.",
+    help='Wait for what is due again within this time, as "2 h", as often as there is such; '
+    "0 for not at all. Default: 10 min.",
 )
 @click.option(
     "--all-due",
