@@ -76,7 +76,8 @@ def timeline(
         gone = _gone(campaign, ledger, scope_of(campaign, workspace))
         heads = _listed(campaign, gone, told)
         domains = heads.messages
-    counts, table = _placed(campaign, domains, told, every=all_domains)
+    before = ledger.runs.placements() if ledger else {}
+    counts, table = _placed(campaign, domains, before, told, every=all_domains)
     answered = ledger.history.answering() if ledger else {}
     loads = _loads(counts, table, ledger, answered)
     means = Means(campaign.delivery.connections, SPEED * (os.cpu_count() or 1))
@@ -135,9 +136,15 @@ def _told_of(rows: Iterable[list[str]], told: Told) -> Iterator[list[str]]:
 
 
 def _placed(
-    campaign: Campaign, domains: Mapping[str, int], told: Told, *, every: bool
+    campaign: Campaign,
+    domains: Mapping[str, int],
+    before: Mapping[str, str],
+    told: Told,
+    *,
+    every: bool,
 ) -> tuple[dict[str, int], Destinations]:
-    """How many messages each destination gets, as far as names and the DNS tell."""
+    """How many messages each destination gets, as far as names and the DNS tell; where the DNS
+    is not asked, as it was `before`."""
     table = Destinations.of(campaign)
     hosts: Mapping[str, tuple[str, ...]] = {}
     if campaign.delivery.via == "direct":
@@ -145,7 +152,10 @@ def _placed(
         hosts = {} if isinstance(asked, Refusal) else asked
     counts: Counter[str] = Counter()
     for domain, count in domains.items():
-        placed = table.place(domain, hosts.get(domain, ()))
+        if known := hosts.get(domain):
+            placed = table.place(domain, known)
+        else:
+            placed = table.place_again(domain, before.get(domain, domain))
         counts[placed.destination] += count
     return dict(counts), table
 

@@ -111,6 +111,22 @@ def test_where_a_domain_was_found_is_known(tmp_path: Path) -> None:
     assert "destination mx.foo.example" in said("foo.example", "--mx", "mx.foo.example")
 
 
+def test_a_plan_counts_destinations_and_not_domains(tmp_path: Path) -> None:
+    """Two domains of one provider are one; so are those that were found to be, without DNS."""
+    rows = "".join(
+        f"ann@{name},N\n" for name in ("gmail.com", "googlemail.com", "foo.example")
+    )
+    letter(tmp_path, rows)
+    assert "3 messages to 2 destinations" in ok(tmp_path, "send", "letter", "--dry-run").out
+
+    direct = '[delivery]\nvia = "direct"\nehlo = "mail.shop.example"\n'
+    letter(tmp_path, rows, delivery=direct)
+    with closing(Ledger(tmp_path / ".mailblast")) as ledger:
+        ledger.deliveries.place({"foo.example": "google"})
+    planned = ok(tmp_path, "plan", "letter", "--no-dns", "--json").json
+    assert [one["destination"] for one in planned["destinations"]] == ["google"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -164,6 +164,11 @@ class Runs:
                 one[Disposition(name)] += many
         return {name: dict(one) for name, one in found.items()}
 
+    def placements(self) -> dict[str, str]:
+        """The destinations of all domains that were found to belong to another."""
+        with self._database.reading() as connection:
+            return _placed(connection)
+
     def verdicts(
         self, number: int, since: float
     ) -> Iterator[tuple[str, Disposition, Reason | None, int]]:

@@ -60,7 +60,7 @@ class Plan:
     workbench: Workbench
     table: Destinations
     dispositions: dict[Disposition, int]
-    destinations: dict[str, int]
+    domains: dict[str, int]  # how many messages are due in each
     next_due: float | None  # of what is deferred and not due now
     new_keys: tuple[Path, ...]  # made just now
     password: str = field(default="", repr=False)  # of the relay
@@ -82,7 +82,7 @@ class Plan:
     @property
     def due(self) -> int:
         """How many messages are to be offered now."""
-        return sum(self.destinations.values()) + self.doubtful
+        return sum(self.domains.values()) + self.doubtful
 
     @property
     def doubtful(self) -> int:
@@ -90,10 +90,13 @@ class Plan:
         return self.dispositions.get(Disposition.DOUBTFUL, 0) if self.resend_doubtful else 0
 
     def by_destination(self) -> dict[Placed, int]:
-        """How many messages are due for each destination, as far as names tell."""
+        """How many messages are due for each destination, as far as names tell and what was
+        found when their domains were last sent to."""
         counts: Counter[Placed] = Counter()
-        for domain, due in self.destinations.items():
-            counts[replace(self.table.place(domain), why="")] += due
+        before = self.ledger.runs.placements()
+        for domain, due in self.domains.items():
+            placed = self.table.place_again(domain, before.get(domain, domain))
+            counts[replace(placed, why="")] += due
         return dict(counts)
 
     def _limits(self) -> dict[str, Limits]:
@@ -244,7 +247,7 @@ def _counts(ledger: Ledger, run: Run) -> dict[str, Any]:
     waiting = ledger.deliveries.waiting(run.number, time.time())
     return {
         "dispositions": ledger.runs.dispositions(run.number),
-        "destinations": {name: count for name, (count, _) in waiting.items() if count},
+        "domains": {name: count for name, (count, _) in waiting.items() if count},
         "next_due": min((later for _, later in waiting.values() if later), default=None),
     }
 

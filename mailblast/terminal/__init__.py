@@ -367,7 +367,7 @@ def _txt(record: str) -> str:
 
 
 def _due(plan: Plan) -> str:
-    due = f"{counted(plan.due, 'message')} to {counted(len(plan.destinations), 'destination')}"
+    due = f"{counted(plan.due, 'message')} to {counted(len(plan.by_destination()), 'destination')}"
     if plan.doubtful:
         due = f"{counted(plan.due, 'message')}, {number(plan.doubtful)} of them doubtful till now"
     if plan.next_due:

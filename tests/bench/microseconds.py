@@ -110,7 +110,7 @@ def _since(begun: float, count: int) -> float:
 
 def _claimed(plan: Plan) -> Iterator[Due]:
     """Everyone, in shares as large as the feeder takes them."""
-    run, domains = plan.run, list(plan.destinations)
+    run, domains = plan.run, list(plan.domains)
     share = max(1, CLAIMED // len(domains))
     while True:
         wants = dict.fromkeys(domains, share)
