@@ -272,7 +272,9 @@ class Dispatch:
 
         None when it must not be sent any more.
         """
-        await self._turn(destination)
+        at = self._schedule.turn(destination, now := time.monotonic())
+        if at > now:
+            await asyncio.sleep(at - now)
         if self._book.opted_out(ready, destination):
             self._lines.rest(opened)
             return None
@@ -282,13 +284,6 @@ class Dispatch:
             return answer
         finally:
             self._lines.give(opened, destination, self._schedule.most_carried(destination))
-
-    async def _turn(self, destination: str) -> None:
-        """Wait until the rate of a destination lets the message go on an open line."""
-        at = self._schedule.turn(destination, now := time.monotonic())
-        while now < at:
-            await asyncio.sleep(at - now)
-            now = time.monotonic()
 
     async def _offered(self, line: Line, destination: str, ready: Ready) -> Answer | None:
         message = ready.message
